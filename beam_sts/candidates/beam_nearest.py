@@ -287,8 +287,8 @@ class _Weigh(beam.DoFn):
         self._unit, self._size = unit, size
         self._weights: TfIdf | None = None
 
-    def start_bundle(self) -> None:
-        self._weights = None  # the next bundle may belong to another window
+    def finish_bundle(self) -> None:
+        self._weights = None  # runners keep instances, and the next bundle may belong to another window
 
     def process(self, batch: list[tuple[Any, str]], total: list[RangeCounts]) -> Iterator[tuple[Any, bytes]]:
         if self._weights is None:

@@ -193,7 +193,8 @@ class _NearestOfQueries(beam.DoFn):
                 self._best[at] = self._merge.add_input(known, more)
 
     def finish_bundle(self) -> Iterator[Any]:
-        for one in self._best.items():
+        best, self._best = self._best, {}  # runners keep instances
+        for one in best.items():
             yield GlobalWindows.windowed_value(one)
 
 
@@ -229,7 +230,8 @@ class _CountMembers(beam.DoFn):
         self._members.update(cells.of(unpack_points([vector for _, vector in batch])).ravel().tolist())
 
     def finish_bundle(self) -> Iterator[Any]:
-        for one in self._members.items():
+        members, self._members = self._members, Counter()
+        for one in members.items():
             yield GlobalWindows.windowed_value(one)
 
 

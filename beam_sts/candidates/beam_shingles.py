@@ -114,8 +114,9 @@ class _CountShingles(beam.DoFn):
         self._total = found if self._total is None else self._total + found
 
     def finish_bundle(self) -> Iterator[Any]:
-        if self._total is None:
+        total, self._total = self._total, None  # runners keep instances
+        if total is None:
             return
-        for number, counts in enumerate(self._total.reshape(-1, _RANGE)):
+        for number, counts in enumerate(total.reshape(-1, _RANGE)):
             if counts.any():
                 yield GlobalWindows.windowed_value((number, _sparse(counts)))

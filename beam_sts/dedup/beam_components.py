@@ -155,6 +155,7 @@ class _JoinBundle(beam.DoFn):
 
     def finish_bundle(self) -> Iterator[Any]:
         forest = self._growing.forest()
+        self.start_bundle()  # runners keep instances
         if len(forest.nodes):
             way = int(forest.nodes[0] % _WAYS)
             for piece in forest.pieces(_PIECE):

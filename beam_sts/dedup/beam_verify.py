@@ -14,6 +14,7 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 from apache_beam import pvalue
+from apache_beam.utils.shared import Shared
 
 from beam_sts.arrays import IntArray
 from beam_sts.candidates.beam_join import JoinTexts, rows_of
@@ -74,7 +75,9 @@ def each_of(found: Verdicts) -> Iterator[tuple[Any, ...]]:
 
 
 class Scores(beam.DoFn):
-    """Base of the steps that score. A worker loads the models once, and only if there is a pair to score.
+    """Base of the steps that score. A process loads the models once, and only if there is a pair to score.
+
+    Runners keep an instance for each part of a step, so the models and weights are not the instance's own.
 
     Args:
         scoring: scoring settings.
@@ -82,17 +85,20 @@ class Scores(beam.DoFn):
     """
 
     def __init__(self, scoring: Scoring, each: int = 0) -> None:
-        self._scoring, self._each = scoring, each
+        self._scoring, self._each, self._shared = scoring, each, Shared()
         self._verifier: Verifier | None = None
 
     def verifier(self, learnt: Learnt, words: ShingleWeights | None) -> Verifier:
-        """The verifier of this worker."""
+        """The verifier of this process."""
+
+        def load() -> Verifier:
+            if words is None:
+                return self._scoring.verifier(None, learnt)
+            count, frequency = whole_counts(words)
+            return self._scoring.verifier(Overlap.of(frequency, count), learnt)
+
         if self._verifier is None:
-            overlap = None
-            if words is not None:
-                count, frequency = whole_counts(words)
-                overlap = Overlap.of(frequency, count)
-            self._verifier = self._scoring.verifier(overlap, learnt)
+            self._verifier = self._shared.acquire(load)
         return self._verifier
 
 

@@ -50,8 +50,6 @@ def shape(request, tmp_path):
 def test_dedup_of_a_large_cluster(runner, shape, tmp_path):
     source, options = shape
     checked_peaks(None, "dedup", source, tmp_path / "local", *options)
-    if runner == "FlinkRunner" and source.stem == "long":
-        pytest.xfail("134 MB of one cluster exceed Flink's sort buffer: docs/at_scale.md, What limits it")
     checked_peaks(runner, "dedup", source, tmp_path / "out", *options)
     engines.assert_same_rows(tmp_path / "out", tmp_path / "local", ("kept", "removed", "clusters"))
     assert max(map(int, engines.summary(tmp_path / "local")["cluster_sizes"])) > 0.9 * TEXTS
