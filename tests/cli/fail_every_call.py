@@ -24,7 +24,6 @@ import traceback
 from collections import Counter
 from pathlib import Path
 
-import networkx  # noqa: F401 - each forked process would import it
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
