@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 
+from beam_sts.candidates.beam_pack import Pack, unpacked
 from beam_sts.errors import UserError
 
 PAIRS_PER_SHARD, CHARACTERS_PER_SHARD = 1 << 14, 1 << 22
@@ -128,27 +129,39 @@ class JoinInShards(beam.PTransform):
         half = {name: collections[name] for name in ("texts", "pairs")} | "Half" >> JoinFirst()
         size = beam.pvalue.AsSingleton(collections["size"])
         shards = beam.pvalue.AsSingleton(collections["count"] | "Shards" >> beam.Map(_shards, size))
+        parts = {"texts": (collections["texts"], _text_size), "pairs": (half, _pair_size)}
         found = {
-            name: part | f"Shard of {name}" >> beam.Map(lambda one, n: (shard_of(one[0], n), one), shards)
-            for name, part in (("texts", collections["texts"]), ("pairs", half))
+            name: part
+            | f"Shard of {name}" >> beam.Map(lambda one, n: (shard_of(one[0], n), one), shards)
+            | f"Pack {name}" >> beam.ParDo(Pack(size))
+            for name, (part, size) in parts.items()
         }
         return found | "Second" >> beam.CoGroupByKey()
+
+
+def _text_size(one: tuple[Any, str]) -> int:
+    return len(one[1])
+
+
+def _pair_size(one: tuple[Any, tuple[Any, str, Any]]) -> int:
+    return len(one[1][1])
 
 
 def _shards(pairs: int, size: Size) -> int:
     return shards_for(pairs, 2 * pairs * size.characters // max(1, size.texts))
 
 
-def rows_of(found: dict[str, Iterable[Any]]) -> list[tuple[Any, Any, str, str, Any]]:
+def rows_of(found: dict[str, Iterable[bytes]]) -> list[tuple[Any, Any, str, str, Any]]:
     """Returns the rows of a shard, in the form of ``JoinTexts``' output, sorted by their ids.
 
     Raises:
         UserError: see ``JoinTexts``.
     """
-    pairs = list(found["pairs"])
-    wanted = {b for b, _ in pairs}
+    first: dict[Any, str] = {}  # one copy of a text that many pairs have
+    pairs = [(b, a, first.setdefault(a, text), source) for b, (a, text, source) in unpacked(found["pairs"])]
+    wanted = {pair[0] for pair in pairs}
     texts: dict[Any, str] = {}
-    for ident, text in found["texts"]:
+    for ident, text in unpacked(found["texts"]):
         if ident in wanted:
             if ident in texts:
                 raise UserError(SEVERAL_TEXTS.format(shown_name(ident)))
@@ -156,5 +169,5 @@ def rows_of(found: dict[str, Iterable[Any]]) -> list[tuple[Any, Any, str, str, A
     for ident in wanted:
         if ident not in texts:
             raise UserError(NO_TEXT.format(shown_name(ident)))
-    rows = [(a, b, text_a, texts[b], source) for b, (a, text_a, source) in pairs]
+    rows = [(a, b, text_a, texts[b], source) for b, a, text_a, source in pairs]
     return sorted(rows, key=lambda row: row[:2])

@@ -12,6 +12,7 @@ import numpy as np
 from beam_sts import checks
 from beam_sts.candidates.beam import ProposeCandidates, ProposedCollections
 from beam_sts.candidates.beam_join import JoinInShards, TextsSize
+from beam_sts.candidates.beam_pack import Pack
 from beam_sts.candidates.beam_shingles import ShingleFrequencies
 from beam_sts.dedup.beam_components import Components
 from beam_sts.dedup.beam_decide import (
@@ -20,7 +21,7 @@ from beam_sts.dedup.beam_decide import (
     outcomes_of_rows,
 )
 from beam_sts.dedup.beam_learnt import LearnTexts, OwnTexts
-from beam_sts.dedup.beam_part import PackClusters
+from beam_sts.dedup.beam_part import size_in_cluster
 from beam_sts.dedup.beam_report import SumParts, report, text_part
 from beam_sts.dedup.beam_scored import KeptScores, VerifyKept
 from beam_sts.dedup.beam_texts import (
@@ -332,7 +333,7 @@ class _Clusters(beam.PTransform):
             }
             | "Names" >> beam.CoGroupByKey()
             | "Of clusters" >> beam.FlatMapTuple(_of_clusters)
-            | "Pack" >> beam.ParDo(PackClusters())
+            | "Pack" >> beam.ParDo(Pack(size_in_cluster))
             | "Group" >> beam.GroupByKey()
         )
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-import zlib
 from abc import abstractmethod
 from array import array
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +13,10 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 from apache_beam import pvalue
-from apache_beam.coders import FastPrimitivesCoder
 from apache_beam.transforms.window import GlobalWindows
 
 from beam_sts.arrays import IntArray
+from beam_sts.candidates.beam_pack import unpacked
 from beam_sts.dedup.beam_texts import TextInfo
 from beam_sts.dedup.beam_verify import PairVerdict
 from beam_sts.dedup.decide import Edges
@@ -28,40 +26,11 @@ from beam_sts.io.spill import TextFile, TextList
 TEXTS_AT_ONCE, CHARACTERS_AT_ONCE = 20_000, 1 << 23
 """Texts (and characters) of whole clusters that are decided together. A larger cluster is decided alone."""
 _WAITING = 1 << 10  # texts that are buffered for a column
-_BYTES_AT_ONCE, _BYTES_OF_ONE = 1 << 18, 64  # packed together, as runners need elements far below 1 MB
-_CODER = FastPrimitivesCoder()
 
 
-class PackClusters(beam.DoFn):
-    """``(cluster, text or pair)`` -> ``(cluster, bytes with several of them)``, for ``ClusterPart.add``.
-
-    Runners hold all elements of a cluster in memory, and Flink in one record. A pair takes some 30 bytes of
-    it when packed, otherwise hundreds. The texts of a cluster resemble each other, so they are compressed.
-    """
-
-    def start_bundle(self) -> None:
-        """See ``beam.DoFn``."""
-        self._waiting: defaultdict[int, list[Any]] = defaultdict(list)
-        self._bytes = 0
-
-    def process(self, one: tuple[int, tuple[Any, ...]]) -> Iterator[tuple[int, bytes]]:
-        """See ``beam.DoFn``."""
-        cluster, found = one
-        self._waiting[cluster].append(found)
-        self._bytes += _BYTES_OF_ONE + (0 if _is_pair(found) else len(TextInfo(*found[1]).text))
-        if self._bytes >= _BYTES_AT_ONCE:
-            yield from self._packed()
-
-    def finish_bundle(self) -> Iterator[Any]:
-        """See ``beam.DoFn``."""
-        for one in self._packed():
-            yield GlobalWindows.windowed_value(one)
-
-    def _packed(self) -> Iterator[tuple[int, bytes]]:
-        waiting = self._waiting
-        self.start_bundle()
-        for cluster, found in waiting.items():
-            yield cluster, zlib.compress(_CODER.encode(found), 1)
+def size_in_cluster(found: tuple[Any, ...]) -> int:
+    """The length of the text of a text or pair, for ``Pack``."""
+    return 0 if _is_pair(found) else len(TextInfo(*found[1]).text)
 
 
 def _is_pair(found: tuple[Any, ...]) -> bool:
@@ -93,7 +62,7 @@ class ClusterPart:
 
     def add(self, packed: Iterable[bytes]) -> None:
         """Add the texts and pairs of a cluster. Pairs with an end outside it are left out."""
-        for one in (one for piece in packed for one in _CODER.decode(zlib.decompress(piece))):
+        for one in unpacked(packed):
             if _is_pair(one):
                 self._add_pair(PairVerdict(*one))
             else:

@@ -21,6 +21,7 @@ from beam_sts.candidates.beam_union import MergeCandidates
 from beam_sts.candidates.buckets import bucket_pairs, union_pairs
 from beam_sts.candidates.keys import Keys, MinHash, exact_keys
 from beam_sts.errors import UserError
+from tests.candidates.test_beam_pack import packed
 
 TEXTS = [
     "A cat sat on the mat.",
@@ -138,6 +139,11 @@ def test_ids_without_one_text_are_errors(texts, message):
         run(join(texts, [(("a", "b"), "exact")]), [])
 
 
+def pieces(elements):
+    """The elements of a shard, as they arrive."""
+    return [piece for some in packed([(0, one) for one in elements]).values() for piece in some]
+
+
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=30, unique=True), st.integers(1, 4))
 def test_shards_hold_every_pair_once_with_both_texts(pairs, shards):
@@ -145,7 +151,8 @@ def test_shards_hold_every_pair_once_with_both_texts(pairs, shards):
     rows = []
     for number in range(shards):
         texts = [(i, f"text {i}") for i in range(10) if shard_of(i, shards) == number]
-        found = rows_of({"pairs": [h for h in halves if shard_of(h[0], shards) == number], "texts": texts})
+        some = [half for half in halves if shard_of(half[0], shards) == number]
+        found = rows_of({"pairs": pieces(some), "texts": pieces(texts)})
         assert found == sorted(found)
         rows += found
     assert sorted(rows) == sorted((a, b, f"text {a}", f"text {b}", "exact") for a, b in pairs)
@@ -160,7 +167,7 @@ def test_shards_hold_every_pair_once_with_both_texts(pairs, shards):
 )
 def test_a_shard_without_one_text_for_an_id_is_an_error(texts, message):
     with pytest.raises(UserError, match=message):
-        rows_of({"pairs": [("b", ("a", "text", "exact"))], "texts": texts})
+        rows_of({"pairs": pieces([("b", ("a", "text", "exact"))]), "texts": pieces(texts)})
 
 
 def test_a_shard_is_bounded_however_many_there_are():

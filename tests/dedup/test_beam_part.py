@@ -6,8 +6,10 @@ import random
 import numpy as np
 import pytest
 
+from beam_sts.candidates import beam_pack
+from beam_sts.candidates.beam_pack import Pack
 from beam_sts.dedup import beam_part
-from beam_sts.dedup.beam_part import ClusterPart, PackClusters
+from beam_sts.dedup.beam_part import ClusterPart, size_in_cluster
 from beam_sts.dedup.beam_verify import PairVerdict
 
 NODES = 40
@@ -24,7 +26,7 @@ def pair(a, b, differs=None):
 
 
 def packed(found):
-    pack = PackClusters()
+    pack = Pack(size_in_cluster)
     pack.start_bundle()
     made = [piece for one in found for piece in pack.process((7, one))]
     made += [one.value for one in pack.finish_bundle()]
@@ -40,7 +42,7 @@ PAIRS = [pair(a, a + step, "numbers" if a == 3 else None) for step in (1, 2) for
 def test_names_texts_and_pairs_are_those_that_went_in(seed, most, monkeypatch):
     monkeypatch.setattr(beam_part, "CHARACTERS_AT_ONCE", most)
     monkeypatch.setattr(beam_part, "_WAITING", 7)
-    monkeypatch.setattr(beam_part, "_BYTES_AT_ONCE", most)
+    monkeypatch.setattr(beam_pack, "_OF_KEY", most)
     found = [node(number) for number in range(NODES)] + PAIRS + [pair(1, 999)]
     random.Random(seed).shuffle(found)
     part = ClusterPart()
