@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+from apache_beam import pvalue
 
 from beam_sts.candidates.beam_pack import Pack, unpacked
 from beam_sts.errors import UserError
@@ -72,7 +73,15 @@ class JoinTexts(beam.PTransform):
 
     def expand(self, collections: dict[str, beam.PCollection]) -> beam.PCollection:
         """Join in two shuffles, by the first id and then by the second."""
-        half = collections | "Half" >> JoinFirst()
+        by_first = collections["pairs"] | "By first" >> beam.MapTuple(
+            lambda pair, source: (pair[0], (pair[1], source))
+        )
+        half = (
+            {"texts": collections["texts"], "pairs": by_first}
+            | "First" >> beam.CoGroupByKey()
+            | "Text a" >> beam.FlatMapTuple(_with_text)
+            | "By second" >> beam.MapTuple(lambda a, pair, text_a: (pair[0], (a, text_a, pair[1])))
+        )
         return (
             {"texts": collections["texts"], "pairs": half}
             | "Second" >> beam.CoGroupByKey()
@@ -81,31 +90,20 @@ class JoinTexts(beam.PTransform):
         )
 
 
-class JoinFirst(beam.PTransform):
-    """``pairs`` and ``texts`` -> ``(second id, (first id, its text, source))``."""
-
-    def expand(self, collections: dict[str, beam.PCollection]) -> beam.PCollection:
-        """Join in one shuffle."""
-        by_first = collections["pairs"] | "By first" >> beam.MapTuple(
-            lambda pair, source: (pair[0], (pair[1], source))
-        )
-        return (
-            {"texts": collections["texts"], "pairs": by_first}
-            | "First" >> beam.CoGroupByKey()
-            | "Text a" >> beam.FlatMapTuple(_with_text)
-            | "By second" >> beam.MapTuple(lambda a, pair, text_a: (pair[0], (a, text_a, pair[1])))
-        )
-
-
 SEVERAL_TEXTS = "id {}: several texts have it. Give each text a unique id."
 NO_TEXT = "id {}: a candidate pair has it, but no text has it."
 
 
-def _with_text(ident: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any, str]]:
-    texts = iter(found["texts"])
-    text = next(texts, None)
-    if next(texts, None) is not None:
+def _only_text(ident: Any, texts: Iterable[Any]) -> Any:
+    several = iter(texts)
+    text = next(several, None)
+    if next(several, None) is not None:
         raise UserError(SEVERAL_TEXTS.format(shown_name(ident)))
+    return text
+
+
+def _with_text(ident: Any, found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any, str]]:
+    text = _only_text(ident, found["texts"])
     for pair in found["pairs"]:
         if text is None:
             raise UserError(NO_TEXT.format(shown_name(ident)))
@@ -117,26 +115,72 @@ def shown_name(ident: Any) -> str:
     return repr(ident[1] if isinstance(ident, tuple) else ident)
 
 
-class JoinInShards(beam.PTransform):
-    """A dict of ``pairs``, ``texts``, ``size`` and ``count`` -> ``(shard, argument of rows_of)``.
+class JoinedInShards(NamedTuple):
+    """``shards``: ``(shard, argument of rows_of)``. ``paired``: the elements of texts that are in a pair."""
 
-    ``pairs`` and ``texts`` are as for ``JoinTexts``, ``size`` comes from ``TextsSize``, and ``count`` is the
-    number of pairs. The number of shards follows from the last two, so every run of an input has the same.
+    shards: beam.PCollection
+    paired: beam.PCollection
+
+
+class JoinInShards(beam.PTransform):
+    """A dict of ``pairs``, ``texts``, ``size`` and ``count`` -> :class:`JoinedInShards`.
+
+    ``pairs`` are as for ``JoinTexts``, ``texts`` are ``(id, (text, ...))``, ``size`` comes from
+    ``TextsSize``, and ``count`` is the number of pairs. The number of shards follows from the last two, so
+    every run of an input has the same.
     """
 
-    def expand(self, collections: dict[str, beam.PCollection]) -> beam.PCollection:
-        """Join in two shuffles, by the first id and then by the shard of the second."""
-        half = {name: collections[name] for name in ("texts", "pairs")} | "Half" >> JoinFirst()
+    def expand(self, collections: dict[str, beam.PCollection]) -> JoinedInShards:
+        """Join in two shuffles, by id and then by the shard of the second id.
+
+        Every text is in the first shuffle, only those that are the second text of a pair in the second.
+        """
+        ends = collections["pairs"] | "Ends" >> beam.FlatMapTuple(_ends)
+        met = (
+            {"texts": collections["texts"], "pairs": ends}
+            | "First" >> beam.CoGroupByKey()
+            | "Text a" >> beam.ParDo(_MeetPairs()).with_outputs("second", "paired", main="half")
+        )
         size = beam.pvalue.AsSingleton(collections["size"])
         shards = beam.pvalue.AsSingleton(collections["count"] | "Shards" >> beam.Map(_shards, size))
-        parts = {"texts": (collections["texts"], _text_size), "pairs": (half, _pair_size)}
+        parts = {"texts": (met["second"], _text_size), "pairs": (met["half"], _pair_size)}
         found = {
             name: part
             | f"Shard of {name}" >> beam.Map(lambda one, n: (shard_of(one[0], n), one), shards)
-            | f"Pack {name}" >> beam.ParDo(Pack(size))
-            for name, (part, size) in parts.items()
+            | f"Pack {name}" >> beam.ParDo(Pack(size_of))
+            for name, (part, size_of) in parts.items()
         }
-        return found | "Second" >> beam.CoGroupByKey()
+        return JoinedInShards(found | "Second" >> beam.CoGroupByKey(), met["paired"])
+
+
+def _ends(pair: tuple[Any, Any], source: Any) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    a, b = pair
+    yield a, (b, source)
+    yield b, ()
+
+
+class _MeetPairs(beam.DoFn):
+    """A text and the ends of its pairs -> ``(second id, (first id, its text, source))``.
+
+    Also outputs the text as ``second`` if it is the second of a pair, and its element as ``paired``.
+    """
+
+    def process(self, met: tuple[Any, dict[str, Iterable[Any]]]) -> Iterator[Any]:
+        ident, found = met
+        text = _only_text(ident, found["texts"])
+        paired = is_second = False
+        for end in found["pairs"]:
+            if text is None:
+                raise UserError(NO_TEXT.format(shown_name(ident)))
+            paired = True
+            if end:
+                yield end[0], (ident, text[0], end[1])
+            else:
+                is_second = True
+        if text is not None and paired:
+            yield pvalue.TaggedOutput("paired", (ident, text))
+        if text is not None and is_second:
+            yield pvalue.TaggedOutput("second", (ident, text[0]))
 
 
 def _text_size(one: tuple[Any, str]) -> int:

@@ -18,6 +18,7 @@ from apache_beam.transforms.window import GlobalWindows
 _OF_KEY, _OF_ALL = 1 << 18, 1 << 22
 """Bytes that wait for a key and for all keys. Runners need elements far below 1 MB."""
 _OF_ONE = 64  # bytes of an element besides its text, about
+_FEW = 64  # elements
 _CODER = FastPrimitivesCoder()
 
 
@@ -53,7 +54,7 @@ class Pack(beam.DoFn):
         self._all += size
         if self._bytes[key] >= _OF_KEY:
             self._all -= self._bytes.pop(key)
-            yield key, _packed(self._waiting.pop(key))
+            yield key, packed(self._waiting.pop(key))
         elif self._all >= _OF_ALL:
             yield from self._every()
 
@@ -66,14 +67,25 @@ class Pack(beam.DoFn):
         waiting = self._waiting
         self.start_bundle()
         for key, elements in waiting.items():
-            yield key, _packed(elements)
+            yield key, packed(elements)
 
 
-def _packed(elements: list[Any]) -> bytes:
+def packed(elements: list[Any]) -> bytes:
+    """The elements in one piece, for ``unpacked``."""
     return zlib.compress(_CODER.encode(elements), 1)
 
 
 def unpacked(pieces: Iterable[bytes]) -> Iterator[Any]:
-    """The elements in pieces that ``Pack`` has made."""
+    """The elements in some pieces."""
     for piece in pieces:
         yield from _CODER.decode(zlib.decompress(piece))
+
+
+def packed_if_many(elements: list[Any]) -> list[Any] | bytes:
+    """The elements as they are, or in one piece if they are many; packing few takes more than it saves."""
+    return packed(elements) if len(elements) > _FEW else elements
+
+
+def in_list(found: list[Any] | bytes) -> list[Any]:
+    """The elements that ``packed_if_many`` was given."""
+    return list(unpacked([found])) if isinstance(found, bytes) else found

@@ -12,7 +12,7 @@ import numpy as np
 from beam_sts import checks
 from beam_sts.candidates.beam import ProposeCandidates, ProposedCollections
 from beam_sts.candidates.beam_join import JoinInShards, TextsSize
-from beam_sts.candidates.beam_pack import Pack
+from beam_sts.candidates.beam_pack import Pack, in_list
 from beam_sts.candidates.beam_shingles import ShingleFrequencies
 from beam_sts.dedup.beam_components import Components
 from beam_sts.dedup.beam_decide import (
@@ -31,6 +31,7 @@ from beam_sts.dedup.beam_texts import (
     Fields,
     MakeDistinctTexts,
     ReadRows,
+    TextInfo,
 )
 from beam_sts.dedup.beam_verify import EarlierPairs, PairVerdict, TakeScores, Verify
 from beam_sts.dedup.beam_wanted import DecideAgain, FindThreshold, accepted_part
@@ -165,17 +166,15 @@ class DeduplicateTexts(beam.PTransform):
         learnt = [beam.pvalue.AsSingleton(learnt_once)]
         if self._settings.blend:
             learnt += [beam.pvalue.AsList(texts | "Words" >> ShingleFrequencies(*SHINGLE, size))]
-        of_shards = {"texts": texts, "pairs": proposed.pairs, "size": size, "count": count}
-        verified = (
-            of_shards
-            | "Join" >> JoinInShards()
-            | "Verify"
-            >> beam.ParDo(self._verify(earlier), beam.pvalue.AsSingleton(count), *learnt).with_outputs(
-                "report", main="pairs"
-            )
-        )
+        infos = distinct.texts | "Text and rank" >> beam.MapTuple(_without_vector)
+        of_shards = {"texts": infos, "pairs": proposed.pairs, "size": size, "count": count}
+        joined = of_shards | "Join" >> JoinInShards()
+        verified = joined.shards | "Verify" >> beam.ParDo(
+            self._verify(earlier), beam.pvalue.AsSingleton(count), *learnt
+        ).with_outputs("report", main="pairs")
         pairs = verified["pairs"]
-        decided = self._decide(pairs, distinct.texts, learnt, verify=not earlier or self.completes)
+        verify = not earlier or self.completes
+        decided = self._decide(pairs, joined.paired, distinct.texts, learnt, verify=verify)
         scored = (pairs, decided.guard) | "Scored" >> beam.Flatten()
         at = [] if decided.threshold is None else [beam.pvalue.AsSingleton(decided.threshold)]
         outcome = (
@@ -252,7 +251,7 @@ class DeduplicateTexts(beam.PTransform):
         if "given" in inputs:
             parts["given"] = inputs["given"]
             parts["ids"] = distinct.members | "Ids as texts" >> beam.FlatMapTuple(
-                lambda name, found: [(str(shown_id(row[1])), name) for row in found[0]]
+                lambda name, found: [(str(shown_id(row[1])), name) for row in in_list(found[0])]
             )
         return parts | "Propose" >> ProposeCandidates(
             self._proposal,
@@ -273,7 +272,13 @@ class DeduplicateTexts(beam.PTransform):
         return Verify(*of, self._settings.max_pairs)
 
     def _decide(
-        self, pairs: beam.PCollection, texts: beam.PCollection, learnt: list[Any], *, verify: bool
+        self,
+        pairs: beam.PCollection,
+        paired: beam.PCollection,
+        texts: beam.PCollection,
+        learnt: list[Any],
+        *,
+        verify: bool,
     ) -> _Decided:
         """Decide about the texts of accepted pairs.
 
@@ -287,7 +292,7 @@ class DeduplicateTexts(beam.PTransform):
             | "Accept" >> beam.FlatMap(_accepted, lowest)
             | "Components" >> Components(s.component_rounds)
         )
-        parts = {"name": named, "text": texts, "edge": pairs}
+        parts = {"name": named, "text": paired, "edge": pairs}
         again = s.keep_rows is not None
         decide = DecideClusters(
             *(self._scoring, self._policy, self._thresholds, s.report_examples),
@@ -326,9 +331,7 @@ class _Clusters(beam.PTransform):
         return (
             {
                 "name": parts["name"],
-                # Beam encodes tuples, but pickles named tuples, which takes five times as long.
-                "text": parts["text"]
-                | "By code" >> beam.MapTuple(lambda name, info: (text_code(name), (name, tuple(info)))),
+                "text": parts["text"] | "By code" >> beam.Map(lambda text: (text_code(text[0]), text)),
                 "edge": parts["edge"] | "By end" >> beam.Map(lambda pair: (text_code(pair.a), tuple(pair))),
             }
             | "Names" >> beam.CoGroupByKey()
@@ -344,10 +347,15 @@ def _check_once(counted: tuple[Any, int]) -> None:
         raise UserError(f"against: id {ident!r}: {count} elements have it. Ids must be distinct.")
 
 
-def _equal(name: Any, members: tuple[list[Any], Any]) -> Iterator[PairVerdict]:
+def _without_vector(name: Any, info: TextInfo) -> tuple[Any, tuple[Any, ...]]:
+    # Beam encodes tuples, but pickles named tuples, which takes five times as long.
+    return name, tuple(info._replace(vector=b""))
+
+
+def _equal(name: Any, members: tuple[list[Any] | bytes, Any]) -> Iterator[PairVerdict]:
     """Pair the other rows of a distinct text with the row that names it."""
     if name[0] == 0:  # rows to compare against are not compared with each other
-        yield from (PairVerdict.identical(name, row) for row in members[0] if row != name)
+        yield from (PairVerdict.identical(name, row) for row in in_list(members[0]) if row != name)
 
 
 def _given(pair: PairVerdict, against: bool) -> tuple[Any, ...]:

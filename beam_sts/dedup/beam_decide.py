@@ -14,6 +14,7 @@ import pyarrow as pa
 from apache_beam import pvalue
 
 from beam_sts.arrays import IntArray, sort_rank
+from beam_sts.candidates.beam_pack import in_list
 from beam_sts.dedup.beam_part import ClusterPart, InParts
 from beam_sts.dedup.beam_report import ReportPart
 from beam_sts.dedup.beam_texts import RECEIPT, WHERE, TextInfo
@@ -170,12 +171,13 @@ def outcomes_of_rows(name: Any, found: dict[str, Iterable[Any]]) -> Iterator[Any
         return
     verdict: Sequence[Any] = next(iter(found["verdict"]), (None,) * (1 + _RECEIPT))
     members = found["members"]
-    rows = sum(len(some) for some, _ in members)
+    rows = sum(len(in_list(some)) for some, _ in members)
     cluster = verdict[0] if verdict[0] is not None else (name if rows > 1 else None)
     if verdict[0] is None and rows > 1:
         yield pvalue.TaggedOutput("report", ReportPart.of({"cluster_sizes": {str(rows): 1}}))
     removed = verdict[1] is not None
-    for some, best in members:
+    for packed, best in members:
+        some = in_list(packed)
         is_best = np.array([row == best for row in some])
         for row, equal in zip(some, is_repeated(removed, is_best, False).tolist(), strict=True):
             yield row, (cluster, best, *IDENTICAL, 0) if equal else (cluster, *verdict[1:])

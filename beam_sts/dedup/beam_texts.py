@@ -12,6 +12,7 @@ from apache_beam import pvalue
 from apache_beam.transforms.window import GlobalWindows
 
 from beam_sts.arrays import best_of_groups, sort_rank
+from beam_sts.candidates.beam_pack import in_list, packed_if_many
 from beam_sts.candidates.dense import pack_points
 from beam_sts.candidates.keys import hash128
 from beam_sts.candidates.texts import JOINED
@@ -201,7 +202,7 @@ class DistinctTextCollections(NamedTuple):
     """The collections of distinct texts. A text has the name ``(side, id)`` of its first row.
 
     ``texts`` has ``(name, TextInfo)``; ``members`` has ``(name, (rows, best row))``, with some of the rows in
-    each element; ``blocks`` has ``((n-th blocking expression, key), name)``.
+    each element, for ``in_list``; ``blocks`` has ``((n-th blocking expression, key), name)``.
     """
 
     texts: beam.PCollection
@@ -233,14 +234,17 @@ class MakeDistinctTexts(beam.PTransform):
 
 
 class _Group(NamedTuple):
-    """Rows of one text in one element: the text, its first row and vector, the key of the best row."""
+    """Rows of one text in one element: the text, its first row and vector, the key of the best row.
+
+    ``rows`` and ``blocks`` are packed if they are many, since Flink makes one record of all groups of a text.
+    """
 
     text: str
     first: tuple[int, Any]
     vector: bytes
     best: tuple[Any, ...]
-    rows: list[tuple[int, Any]]
-    blocks: list[tuple[bytes | None, ...]]
+    rows: list[tuple[int, Any]] | bytes
+    blocks: list[tuple[bytes | None, ...]] | bytes
 
 
 class _ByText(beam.DoFn):
@@ -291,7 +295,7 @@ class _ByText(beam.DoFn):
                 some = of_text[start : start + _COPIES_AT_ONCE].tolist()
                 blocks = [rows[row].blocks for row in some if any(rows[row].blocks)]
                 group = (rows[first].text, names[first], rows[first].vector, rows[at].key)
-                yield key, (*group, [names[row] for row in some], blocks)
+                yield key, (*group, packed_if_many([names[row] for row in some]), packed_if_many(blocks))
 
 
 class _JoinGroups(beam.DoFn):
@@ -307,7 +311,7 @@ class _JoinGroups(beam.DoFn):
         best: tuple[Any, ...] = ()
         rows = 0
         for group in map(_Group._make, parts):
-            rows += len(group.rows)
+            rows += len(in_list(group.rows))
             best = min(best, group.best) if found else group.best
             if found is None or group.first < found.first:
                 found = group._replace(rows=[], blocks=[])
@@ -316,7 +320,7 @@ class _JoinGroups(beam.DoFn):
         blank = is_blank(found.text) and not self._grouping.compare_blank
         for group in map(_Group._make, parts):
             yield pvalue.TaggedOutput("members", (found.first, (group.rows, best[1:])))
-            for at, key in (one for blocks in group.blocks for one in enumerate(blocks)):
+            for at, key in (one for blocks in in_list(group.blocks) for one in enumerate(blocks)):
                 if key is not None and not blank:
                     yield pvalue.TaggedOutput("blocks", ((at, key), found.first))
         yield found.first, TextInfo(found.text, best, rows, found.vector)

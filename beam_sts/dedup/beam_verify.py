@@ -18,6 +18,7 @@ from apache_beam.utils.shared import Shared
 
 from beam_sts.arrays import IntArray
 from beam_sts.candidates.beam_join import JoinTexts, rows_of
+from beam_sts.candidates.beam_pack import in_list
 from beam_sts.candidates.beam_shingles import RangeCounts, whole_counts
 from beam_sts.dedup.beam_report import ReportPart
 from beam_sts.dedup.beam_texts import TextInfo
@@ -236,7 +237,7 @@ class EarlierPairs(beam.PTransform):
     def expand(self, collections: dict[str, beam.PCollection]) -> beam.PCollection:
         """Join in two shuffles, by the first row and then by the second."""
         texts = collections["members"] | "Text of" >> beam.FlatMapTuple(
-            lambda text, members: [(row, text) for row in members[0]]
+            lambda text, members: [(row, text) for row in in_list(members[0])]
         )
         pairs = collections["scored"] | "Ends" >> beam.Map(lambda pair: (tuple(pair[:2]), tuple(pair[2:])))
         return (

@@ -6,11 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_sts.candidates import beam_pack
-from beam_sts.candidates.beam_pack import Pack, unpacked
+from beam_sts.candidates.beam_pack import Pack, in_list, packed_if_many, unpacked
 
-ELEMENTS = st.lists(
-    st.tuples(st.integers(0, 5), st.tuples(st.text(max_size=30), st.none() | st.floats(0, 1)))
-)
+VALUES = st.tuples(st.text(max_size=30), st.none() | st.floats(0, 1))
+ELEMENTS = st.lists(st.tuples(st.integers(0, 5), VALUES))
 
 
 def packed(elements):
@@ -52,3 +51,10 @@ def test_what_waits_is_bounded_for_any_number_of_keys():
     for number in range(50_000):
         list(pack.process((number, ("a" * 1000, None))))
         assert sum(map(len, pack._waiting.values())) * 1064 <= beam_pack._OF_ALL
+
+
+@given(st.lists(VALUES, max_size=200))
+def test_many_elements_are_one_piece_and_few_stay_a_list(elements):
+    found = packed_if_many(elements)
+    assert isinstance(found, bytes) == (len(elements) > 64)
+    assert in_list(found) == elements

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_sts.arrays import best_of_groups, sort_rank
+from beam_sts.candidates.beam_pack import in_list
 from beam_sts.candidates.keys import hash128
 from beam_sts.dedup.beam_texts import Row, TextInfo, _ByText, _JoinGroups
 from beam_sts.dedup.distinct import Grouping, distinct_texts
@@ -66,6 +67,6 @@ def test_bundles_make_the_texts_of_the_whole(rows, rule, size):
     for group in sent.items():
         *members, (name, info) = _JoinGroups(rule).process(group)
         assert all(isinstance(one, beam.pvalue.TaggedOutput) for one in members)
-        ids = sorted(row for one in members if one.tag == "members" for row in one.value[1][0])
+        ids = sorted(row for one in members if one.tag == "members" for row in in_list(one.value[1][0]))
         made[name] = TextInfo(*info).best, info.rows, ids
     assert made == grouped(rows, rule)
