@@ -43,7 +43,7 @@ class FactTargets:
 
     Attributes:
         same: The same fact in another form or wording.
-        attached: A sentence with another value attached, or another small word in a short sentence.
+        attached: A sentence with another value attached or none, or another small word in a short sentence.
         lost: Loss of the score by another small word, times the number of words.
         changed: A short text with another value, or another small word.
         swapped: Exchanged clauses.
@@ -112,10 +112,12 @@ def _of_value(
     def pairs() -> list[Pair]:
         value = make(rng)
         if short and rng.random() < 0.4:
-            frame = rng.choice(_ATTACHED)
+            frame, sentence = rng.choice(_ATTACHED), rng.choice(short)
             anchor, same, other = (
-                frame.format(s=sentence, x=x) for sentence, x in _three(rng.choice(short), value)
+                frame.format(s=sentence, x=x) for x in (value.text, value.same, value.other)
             )
+            if rng.random() < 0.25:  # a lost value is another meaning too
+                other = sentence
             return [(anchor, same, targets.same), (anchor, other, targets.attached)]
         if rng.random() < 0.15:
             return [(value.text, value.same, targets.same), (value.text, value.other, targets.changed)]
@@ -129,10 +131,6 @@ def _of_value(
         return [(one, same, targets.same), (one, other, targets.changed)]
 
     return pairs
-
-
-def _three(sentence: str, value: TrainingValue) -> list[tuple[str, str]]:
-    return [(sentence, value.text), (sentence, value.same), (sentence, value.other)]
 
 
 def _of_clauses(clauses: Sequence[str], targets: FactTargets, rng: random.Random) -> list[Pair]:

@@ -51,22 +51,27 @@ def run_vocabulary(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, A
 
 
 def run_teacher(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
-    """Fit a sentence encoder to the gold pairs, unless the recipe names a teacher."""
+    """Fit a sentence encoder to the gold pairs, and the scale of its cosine.
+
+    With a teacher in the recipe, only the scale of the encoders beside it is fitted.
+    """
     source = _fitted_encoder(recipe)
-    if source is None:
+    if source is None and not _beside(recipe):
         return {"teacher": Path(recipe.teacher).name if recipe.teacher else "none"}
     pairs = joined_pairs(gold_pairs(recipe, work.held_out))
-    teacher.fit_teacher(source, pairs, recipe.teacher_fit, folder, recipe.teacher_frozen, work.device)
-    if recipe.teacher_cross:
-        teacher.fit_cross_encoder(source, pairs, recipe.teacher_cross_fit, folder / CROSS, work.device)
+    if source is not None:
+        teacher.fit_teacher(source, pairs, recipe.teacher_fit, folder, recipe.teacher_frozen, work.device)
+        if recipe.teacher_cross:
+            teacher.fit_cross_encoder(source, pairs, recipe.teacher_cross_fit, folder / CROSS, work.device)
     embed = teacher.embedder(_encoders(recipe, work), work.device)
     teacher.fit_scale(embed(pairs.texts), pairs, folder)
+    cross = _cross_encoder(recipe, folder)
     figures: dict[str, Any] = {}
     for name, gold in dev_sets(recipe).items():
         alone = teacher.similarities(embed(gold.texts), gold.left, gold.right, folder)
         figures[name] = evaluation.correlations(alone, gold.scores)
-        if recipe.teacher_cross:
-            crossed = predict(*teacher.cross_encoder(folder / CROSS, work.device), gold)
+        if cross is not None:
+            crossed = predict(*teacher.cross_encoder(cross, work.device), gold)
             figures[f"{name}, cross-encoder"] = evaluation.correlations(crossed, gold.scores)
             both = teacher.mean_of_logits(alone, crossed)
             figures[f"{name}, mean of both"] = evaluation.correlations(both, gold.scores)
@@ -79,11 +84,23 @@ def _fitted_encoder(recipe: Recipe) -> Path | None:
     return Path(source) if recipe.teacher is None and source is not None else None
 
 
+def _beside(recipe: Recipe) -> list[Path]:
+    """The sentence encoders whose scores are averaged with those of a teacher that is not fitted."""
+    return [] if recipe.teacher is None else list(map(Path, recipe.teacher_also))
+
+
+def _cross_encoder(recipe: Recipe, folder: Path) -> Path | None:
+    """The cross-encoder of the teacher; ``folder`` is that of the stage ``teacher``."""
+    if recipe.teacher is not None:
+        return Path(recipe.teacher)
+    return folder / CROSS if recipe.teacher_cross else None
+
+
 def _encoders(recipe: Recipe, work: Workspace) -> list[Path]:
     """The sentence encoders that find and score pairs."""
     if _fitted_encoder(recipe) is not None:
         return [work.folder("teacher"), *map(Path, recipe.teacher_also)]
-    return [Path(recipe.encoder)] if recipe.encoder else []
+    return _beside(recipe) or ([Path(recipe.encoder)] if recipe.encoder else [])
 
 
 def run_pairs(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
@@ -114,14 +131,15 @@ def run_pairs(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
 
 
 def run_table(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
-    """Fit the token table to the teacher's vectors, if the teacher is a sentence encoder.
+    """Fit the token table to the vectors of the teacher's sentence encoders, if it has any.
 
     A checkpoint to start from has a fitted table.
     """
     if recipe.start is not None:
         return {"steps": 0}
     first = np.load(work.folder("vocabulary") / TABLE)
-    if _fitted_encoder(recipe) is None or not recipe.pairs or not recipe.table.steps:
+    encoders = _fitted_encoder(recipe) is not None or _beside(recipe)
+    if not encoders or not recipe.pairs or not recipe.table.steps:
         np.save(folder / TABLE, first)
         return {"steps": 0}
     tokenizer = AutoTokenizer.from_pretrained(work.folder("vocabulary"), local_files_only=True)
@@ -148,15 +166,16 @@ def run_labels(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
     if not len(pairs):
         np.save(folder / "scores.npy", np.zeros(0, np.float32))
         return {"pairs": 0}
-    if recipe.teacher is not None:
-        scores = _cross_encoder_scores(Path(recipe.teacher), work, folder, pairs)
-    elif _fitted_encoder(recipe) is not None:
+    cross = _cross_encoder(recipe, work.folder("teacher"))
+    if _fitted_encoder(recipe) is not None or _beside(recipe):
         vectors = np.load(work.folder("pairs") / "vectors.npy")
         scores = teacher.similarities(vectors, pairs[:, 0], pairs[:, 1], work.folder("teacher"))
-        if recipe.teacher_cross:
-            some = slice(recipe.cross_pairs)
-            crossed = _cross_encoder_scores(work.folder("teacher") / CROSS, work, folder, pairs[some])
+        if cross is not None:
+            some = slice(None if recipe.teacher else recipe.cross_pairs)
+            crossed = _cross_encoder_scores(cross, work, folder, pairs[some])
             scores[some] = teacher.mean_of_logits(scores[some], crossed)
+    elif cross is not None:
+        scores = _cross_encoder_scores(cross, work, folder, pairs)
     else:
         raise DataError(
             "no teacher: set --encoder (fitted to the gold pairs) or --teacher (used without fitting)"

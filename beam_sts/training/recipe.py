@@ -79,7 +79,9 @@ class Recipe(Settings):
     )
     encoder: str | None = _folder("folder of a BERT encoder, such as all-MiniLM-L6-v2")
     teacher_encoder: str | None = _folder("folder of the encoder to fit as teacher, if different")
-    teacher_also: tuple[str, ...] = _sources("folders of additional encoders, used without fitting", "DIR")
+    teacher_also: tuple[str, ...] = _sources(
+        "folders of encoders, used without fitting, whose scores are averaged with the teacher's", "DIR"
+    )
     teacher: str | None = _folder("folder of a fitted cross-encoder, used without fitting")
     teacher_fit: FitSettings = TEACHER_FIT
     teacher_frozen: int = _number(0, "lowest layers of the teacher that are not fitted")

@@ -2,6 +2,7 @@
 
 A family (``words/senses.json``) has several senses with several wordings each, such as "all" and "none". The
 wordings of one sense mean the same. The near-copy has the wording of another sense in the same place.
+A fill may be several words that belong together, such as "long / short" for the slots ``a`` and ``a2``.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ def sense_drawn(rng: random.Random) -> tuple[str, str, str]:
     sense = rng.choice(list(senses))
     wordings, others = senses[sense], senses[rng.choice(_AGAINST[at][sense])]
     first, second = rng.sample(range(len(wordings)), 2)
-    values = {slot: rng.choice(words) for slot, words in _FILLS.items()}
+    values: dict[str, str] = {}
+    for slot, words in _FILLS.items():
+        for number, word in enumerate(rng.choice(words).split(" / "), 1):
+            values[slot if number == 1 else f"{slot}{number}"] = word
     one, two, three = (
         capitalised(wording.format(**values))
         for wording in (wordings[first], wordings[second], others[first % len(others)])

@@ -181,6 +181,27 @@ def test_a_cross_encoder_beside_the_encoder_labels_by_the_mean_of_both(data, tmp
     ).all()
 
 
+def test_encoders_beside_a_given_teacher_label_by_the_mean_of_both(data, tmp_path):
+    given = EMBEDDED / "beam-sts-pico"
+    recipe = dataclasses.replace(
+        data, teacher=str(given), encoder=None, teacher_also=(data.encoder,), pairs=80, cross_pairs=10
+    )
+    work = workspace(tmp_path, recipe)
+    noted = work.run("teacher")
+    assert {"STS-B dev", "STS-B dev, cross-encoder", "STS-B dev, mean of both"} <= noted.keys()
+    work.run("labels")
+    pairs = np.load(work.folder("pairs") / "pairs.npy")[:80]
+    vectors = np.load(work.folder("pairs") / "vectors.npy")
+    texts = mined_texts(work.folder("pairs"))
+    np.testing.assert_allclose(vectors, Embedder(Path(data.encoder))(texts), atol=2e-3)
+    alone = similarities(vectors, pairs[:, 0], pairs[:, 1], work.folder("teacher"))
+    asked = TrainingPairs(texts, pairs[:, 0], pairs[:, 1], np.zeros(80, np.float32))
+    crossed = predict(*cross_encoder(given), asked)
+    assert np.abs(alone - crossed).mean() > 0.01
+    scores = np.load(work.folder("labels") / "scores.npy")
+    np.testing.assert_allclose(scores, mean_of_logits(alone, crossed), atol=1e-5)
+
+
 @pytest.mark.parametrize("change", [{"pairs": 0}, {"teacher": str(EMBEDDED / "beam-sts-nano")}])
 def test_without_vectors_of_a_fitted_teacher_the_table_stays_as_it_is(data, tmp_path, change):
     work = workspace(tmp_path, data)
