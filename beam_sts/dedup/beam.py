@@ -332,7 +332,7 @@ class _Clusters(beam.PTransform):
             {
                 "name": parts["name"],
                 "text": parts["text"] | "By code" >> beam.Map(lambda text: (text_code(text[0]), text)),
-                "edge": parts["edge"] | "By end" >> beam.Map(lambda pair: (text_code(pair.a), tuple(pair))),
+                "edge": parts["edge"] | "By end" >> beam.Map(lambda pair: (text_code(pair[0]), pair)),
             }
             | "Names" >> beam.CoGroupByKey()
             | "Of clusters" >> beam.FlatMapTuple(_of_clusters)
@@ -352,17 +352,19 @@ def _without_vector(name: Any, info: TextInfo) -> tuple[Any, tuple[Any, ...]]:
     return name, tuple(info._replace(vector=b""))
 
 
-def _equal(name: Any, members: tuple[list[Any] | bytes, Any]) -> Iterator[PairVerdict]:
+def _equal(name: Any, members: tuple[list[Any] | bytes, Any]) -> Iterator[tuple[Any, ...]]:
     """Pair the other rows of a distinct text with the row that names it."""
     if name[0] == 0:  # rows to compare against are not compared with each other
-        yield from (PairVerdict.identical(name, row) for row in in_list(members[0]) if row != name)
+        yield from (tuple(PairVerdict.identical(name, row)) for row in in_list(members[0]) if row != name)
 
 
-def _given(pair: PairVerdict, against: bool) -> tuple[Any, ...]:
+def _given(found: tuple[Any, ...], against: bool) -> tuple[Any, ...]:
+    pair = PairVerdict(*found)
     return pair.given((pair.a, pair.b) if against else (pair.a[1], pair.b[1]))
 
 
-def _accepted(pair: PairVerdict, threshold: float) -> Iterator[tuple[Any, Any]]:
+def _accepted(found: tuple[Any, ...], threshold: float) -> Iterator[tuple[Any, Any]]:
+    pair = PairVerdict(*found)
     if pair.score >= threshold and pair.bars != BOTH:
         yield pair.a, pair.b
 

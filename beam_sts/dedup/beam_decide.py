@@ -19,7 +19,6 @@ from beam_sts.dedup.beam_part import ClusterPart, InParts
 from beam_sts.dedup.beam_report import ReportPart
 from beam_sts.dedup.beam_texts import RECEIPT, WHERE, TextInfo
 from beam_sts.dedup.beam_verify import (
-    PairVerdict,
     Scores,
     ShingleWeights,
     each_of,
@@ -93,8 +92,7 @@ class DecideClusters(InParts, Scores):
         guard = made.edges.at(slice(len(edges.verdicts), None))
         ends = zip(guard.pairs.a, guard.pairs.b, strict=True)
         for (a, b), one in zip(ends, each_of(guard.verdicts), strict=True):
-            found_pair = PairVerdict(members[a][0], members[b][0], one[0], GUARD, *one[1:])
-            yield pvalue.TaggedOutput("guard", found_pair)
+            yield pvalue.TaggedOutput("guard", (members[a][0], members[b][0], one[0], GUARD, *one[1:]))
         counts = {
             **guard.verdicts.counts(),
             "pairs_guard": len(guard.verdicts),

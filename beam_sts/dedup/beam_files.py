@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from beam_sts.candidates.beam_join import shard_of, shards_for
+from beam_sts.candidates.beam_pack import Pack, unpacked
 from beam_sts.candidates.dense import pack_points
 from beam_sts.candidates.given import read_given
 from beam_sts.candidates.keys import block_values
@@ -117,6 +118,7 @@ class DeduplicateSlices(beam.PTransform):
         _ = (
             done.pairs
             | "Pairs by shard" >> beam.Map(_by_shard, beam.pvalue.AsSingleton(shards))
+            | "Pack pairs" >> beam.ParDo(Pack(lambda pair: 0))
             | "Shards" >> beam.GroupByKey()
             | "Write pairs" >> beam.ParDo(_WritePairs(s))
         )
@@ -215,7 +217,7 @@ class _WritePairs(beam.DoFn):
         writer = self._settings.writer
         against = self._settings.against is not None
         schema = pairs_schema(writer.source.id_type, against=against)
-        rows = sorted(pairs, key=lambda pair: pair[:2])
+        rows = sorted(unpacked(pairs), key=lambda pair: pair[:2])
         if against:  # ends are (side, id), and the second end has the higher side
             rows = [(a[1], b[1], *more, "against" if b[0] else "input") for a, b, *more in rows]
         table = pa.Table.from_arrays(

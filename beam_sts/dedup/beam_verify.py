@@ -41,7 +41,10 @@ ShingleWeights = Sequence[RangeCounts]
 
 
 class PairVerdict(NamedTuple):
-    """A pair of distinct texts and its result, as in ``pairs/``. ``bars`` is as in ``PairScores``."""
+    """A pair of distinct texts and its result, as in ``pairs/``. ``bars`` is as in ``PairScores``.
+
+    Steps exchange its fields as a tuple: Beam encodes a tuple, but pickles a named one, which is much larger.
+    """
 
     a: Any
     b: Any
@@ -104,7 +107,7 @@ class Scores(beam.DoFn):
 
 
 class Verify(Scores):
-    """The pairs of a shard with their texts -> :class:`PairVerdict`.
+    """The pairs of a shard with their texts -> the fields of :class:`PairVerdict`.
 
     Also outputs ``report``: counts and examples. Thousands of pairs are scored at once, fewer if their
     texts are long.
@@ -152,7 +155,7 @@ class Verify(Scores):
             "score_histogram": score_histogram(good),
         }
         for row, source, one in zip(rows, sources, each_of(made), strict=True):
-            yield PairVerdict(row[0], row[1], one[0], source, *one[1:])
+            yield (row[0], row[1], one[0], source, *one[1:])
         yield pvalue.TaggedOutput("report", ReportPart.of(counts, self._shown(rows, made)))
 
     def _shown(self, rows: list[Any], made: Verdicts) -> list[Entry]:

@@ -116,7 +116,8 @@ class DecideAgain(InParts):
         yield from decisions(made, members, self._settings.shown_cuts(threshold), view, shown)
 
 
-def accepted_part(pair: PairVerdict, threshold: float) -> Iterator[ReportPart]:
+def accepted_part(found: tuple[Any, ...], threshold: float) -> Iterator[ReportPart]:
     """Count a pair at the found threshold."""
+    pair = PairVerdict(*found)
     if pair.score >= np.float32(threshold) and pair.bars != BOTH:
         yield ReportPart.of({"pairs_accepted_at": 1})
