@@ -108,10 +108,8 @@ class _CountShingles(beam.DoFn):
         self._total: IntArray | None = None
 
     def process(self, batch: list[tuple[Any, str]]) -> None:
-        found = shingle_frequency(
-            pa.array([text for _, text in batch], pa.large_string()), self._unit, self._size
-        )
-        self._total = found if self._total is None else self._total + found
+        texts = pa.array([text for _, text in batch], pa.large_string())
+        self._total = shingle_frequency(texts, self._unit, self._size, self._total)
 
     def finish_bundle(self) -> Iterator[Any]:
         total, self._total = self._total, None  # runners keep instances

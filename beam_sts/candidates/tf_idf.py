@@ -37,9 +37,11 @@ def shingle_counts(texts: pa.Array, unit: str, size: int) -> sparse.csr_matrix:
     return sparse.csr_matrix((values, columns, indptr), (len(texts), COLUMNS))
 
 
-def shingle_frequency(texts: pa.Array | pa.ChunkedArray, unit: str, size: int) -> IntArray:
-    """The number of texts with each shingle: int64 of shape (4194304,)."""
-    frequency = np.zeros(COLUMNS, np.int64)
+def shingle_frequency(
+    texts: pa.Array | pa.ChunkedArray, unit: str, size: int, counted: IntArray | None = None
+) -> IntArray:
+    """The number of texts with each shingle, added to ``counted`` if given: int64 of shape (4194304,)."""
+    frequency = np.zeros(COLUMNS, np.int64) if counted is None else counted
     for _, part in text_blocks(texts):
         np.add.at(frequency, shingle_counts(normalise(part), unit, size).indices, 1)
     return frequency
