@@ -179,8 +179,8 @@ class InParts(beam.DoFn):
         """Return the elements for a part; ``given`` are the side inputs."""
 
     def start_bundle(self) -> None:
-        """Start with an empty part."""
-        self._part = ClusterPart(texts=self._texts)
+        """Start with an empty part, and without side inputs, since runners keep instances."""
+        self._part, self._given = ClusterPart(texts=self._texts), tuple[Any, ...]()
 
     def process(self, cluster: tuple[int, Iterable[Any]], *given: Any) -> Iterator[Any]:
         """Add a cluster. If the part is full, process it."""
@@ -198,7 +198,7 @@ class InParts(beam.DoFn):
                 yield GlobalWindows.windowed_value(one)
 
     def _of_whole_part(self) -> Iterator[Any]:
-        part = self._part
+        part, given = self._part, self._given
         self.start_bundle()
         if len(part):
-            yield from self.of_part(part, *self._given)
+            yield from self.of_part(part, *given)
