@@ -177,9 +177,9 @@ class _MeetPairs(beam.DoFn):
                 yield end[0], (ident, text[0], end[1])
             else:
                 is_second = True
-        if text is not None and paired:
+        if paired:
             yield pvalue.TaggedOutput("paired", (ident, text))
-        if text is not None and is_second:
+        if is_second:
             yield pvalue.TaggedOutput("second", (ident, text[0]))
 
 

@@ -12,9 +12,9 @@ VALUES = st.tuples(st.text(max_size=30), st.none() | st.floats(0, 1))
 ELEMENTS = st.lists(st.tuples(st.integers(0, 5), VALUES))
 
 
-def packed(elements):
+def packed(elements, characters=lambda element: len(str(element))):
     """The pieces of one bundle by their keys."""
-    pack = Pack(lambda element: len(str(element)))
+    pack = Pack(characters)
     pack.start_bundle()
     made = [piece for one in elements for piece in pack.process(one)]
     made += [one.value for one in pack.finish_bundle()]

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from beam_sts.candidates import beam_pack
-from beam_sts.candidates.beam_pack import Pack
 from beam_sts.dedup import beam_part
 from beam_sts.dedup.beam_part import ClusterPart, size_in_cluster
 from beam_sts.dedup.beam_verify import PairVerdict
+from tests.candidates.test_beam_pack import packed
 
 NODES = 40
 TEXTS = [f"text {number} {'é' * number}" for number in range(NODES)]
@@ -25,15 +25,6 @@ def pair(a, b, differs=None):
     return tuple(PairVerdict((0, a), (0, b), *found))
 
 
-def packed(found):
-    pack = Pack(size_in_cluster)
-    pack.start_bundle()
-    made = [piece for one in found for piece in pack.process((7, one))]
-    made += [one.value for one in pack.finish_bundle()]
-    assert {cluster for cluster, _ in made} == {7}
-    return [piece for _, piece in made]
-
-
 PAIRS = [pair(a, a + step, "numbers" if a == 3 else None) for step in (1, 2) for a in range(NODES - 2)]
 
 
@@ -46,7 +37,9 @@ def test_names_texts_and_pairs_are_those_that_went_in(seed, most, monkeypatch):
     found = [node(number) for number in range(NODES)] + PAIRS + [pair(1, 999)]
     random.Random(seed).shuffle(found)
     part = ClusterPart()
-    part.add(packed(found))
+    pieces = packed([(7, one) for one in found], size_in_cluster)
+    assert pieces.keys() == {7}
+    part.add(pieces[7])
     assert part.is_full == (most == 100)
     members, texts, edges = part.sorted()
     assert [name for name, _ in members] == [(0, number) for number in range(NODES)]

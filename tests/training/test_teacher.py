@@ -160,20 +160,25 @@ def test_subsets_of_the_gold_pairs_are_left_out_or_held_out(data, tmp_path):
         second_dev_pairs(dataclasses.replace(data, second_dev=("sports",)))
 
 
-def test_a_cross_encoder_beside_the_encoder_labels_by_the_mean_of_both(data, tmp_path):
-    recipe = dataclasses.replace(data, teacher_cross=True, pairs=100, cross_pairs=60)
-    work = workspace(tmp_path, recipe)
+def labelled_by_both(work, cross, count):
+    """Run the stages. The labels of pairs, and the scores of the encoders and of a cross-encoder."""
     noted = work.run("teacher")
     assert {"STS-B dev", "STS-B dev, cross-encoder", "STS-B dev, mean of both"} <= noted.keys()
     work.run("labels")
-    pairs = np.load(work.folder("pairs") / "pairs.npy")[:100]
+    pairs = np.load(work.folder("pairs") / "pairs.npy")[:count]
     vectors = np.load(work.folder("pairs") / "vectors.npy")
     texts = mined_texts(work.folder("pairs"))
     alone = similarities(vectors, pairs[:, 0], pairs[:, 1], work.folder("teacher"))
-    asked = TrainingPairs(texts, pairs[:, 0], pairs[:, 1], np.zeros(100, np.float32))
-    crossed = predict(*cross_encoder(work.folder("teacher") / CROSS), asked)
+    asked = TrainingPairs(texts, pairs[:, 0], pairs[:, 1], np.zeros(count, np.float32))
+    crossed = predict(*cross_encoder(cross), asked)
     assert np.abs(alone - crossed).mean() > 0.01
-    scores = np.load(work.folder("labels") / "scores.npy")
+    return np.load(work.folder("labels") / "scores.npy"), alone, crossed
+
+
+def test_a_cross_encoder_beside_the_encoder_labels_by_the_mean_of_both(data, tmp_path):
+    recipe = dataclasses.replace(data, teacher_cross=True, pairs=100, cross_pairs=60)
+    work = workspace(tmp_path, recipe)
+    scores, alone, crossed = labelled_by_both(work, work.folder("teacher") / CROSS, 100)
     np.testing.assert_allclose(scores[60:], alone[60:], atol=1e-5)
     np.testing.assert_allclose(scores[:60], mean_of_logits(alone, crossed)[:60], atol=1e-5)
     assert (
@@ -187,18 +192,10 @@ def test_encoders_beside_a_given_teacher_label_by_the_mean_of_both(data, tmp_pat
         data, teacher=str(given), encoder=None, teacher_also=(data.encoder,), pairs=80, cross_pairs=10
     )
     work = workspace(tmp_path, recipe)
-    noted = work.run("teacher")
-    assert {"STS-B dev", "STS-B dev, cross-encoder", "STS-B dev, mean of both"} <= noted.keys()
-    work.run("labels")
-    pairs = np.load(work.folder("pairs") / "pairs.npy")[:80]
+    scores, alone, crossed = labelled_by_both(work, given, 80)
     vectors = np.load(work.folder("pairs") / "vectors.npy")
     texts = mined_texts(work.folder("pairs"))
     np.testing.assert_allclose(vectors, Embedder(Path(data.encoder))(texts), atol=2e-3)
-    alone = similarities(vectors, pairs[:, 0], pairs[:, 1], work.folder("teacher"))
-    asked = TrainingPairs(texts, pairs[:, 0], pairs[:, 1], np.zeros(80, np.float32))
-    crossed = predict(*cross_encoder(given), asked)
-    assert np.abs(alone - crossed).mean() > 0.01
-    scores = np.load(work.folder("labels") / "scores.npy")
     np.testing.assert_allclose(scores, mean_of_logits(alone, crossed), atol=1e-5)
 
 
