@@ -16,7 +16,7 @@ from beam_sts.candidates.beam_buckets import BucketCandidates, KeyTexts
 from beam_sts.candidates.beam_given import GivenCandidates
 from beam_sts.candidates.beam_nearest import LexicalCandidates, StaticVectors
 from beam_sts.candidates.beam_neighbours import NeighbourCandidates
-from beam_sts.candidates.beam_union import UnionPairs, with_names
+from beam_sts.candidates.beam_union import UnionPairs
 from beam_sts.candidates.propose import Proposal, Search
 from beam_sts.models.checkpoint import Checkpoint
 
@@ -29,7 +29,7 @@ class Tally(NamedTuple):
 
 
 class ProposedCollections(NamedTuple):
-    """``pairs``: distinct ``((name, name), sources)``. ``tally``: their :class:`Tally`, one element."""
+    """``pairs``: pieces of distinct ``((name, name), sources)``. ``tally``: one :class:`Tally` of them."""
 
     pairs: beam.PCollection
     tally: beam.PCollection
@@ -67,22 +67,21 @@ class ProposeCandidates(beam.PTransform):
 
     def expand(self, about: dict[str, beam.PCollection]) -> ProposedCollections:
         """Run every search, then merge the pairs: one shuffle per search by buckets, one for all pairs."""
-        parts, reports = [], []
+        parts, reports = dict[str, beam.PCollection](), []
         searches = self._proposal.searches(against=self._against)
         for at, search in enumerate(searches):
             pairs, report = self._one(search, about)
-            parts.append(pairs | f"Bit {at}" >> beam.Map(lambda found, bit: (found[0], bit), 1 << at))
+            parts[str(at)] = pairs | f"Bit {at}" >> beam.Map(lambda found, bit: (found[0], bit), 1 << at)
             if report is not None:
                 reports.append(report | f"Place {at}" >> beam.Map(lambda found, at: (at, found), at))
-        union = tuple(parts) | "Union" >> beam.Flatten() | "Distinct" >> UnionPairs()
+        union = parts | "Distinct" >> UnionPairs([search.kind for search in searches])
         counted = union.counts | "Count" >> beam.Map(lambda found: (-1, found))
         tally = (
             (counted, *reports)
             | "Counts" >> beam.Flatten()
             | "Tally" >> beam.CombineGlobally(_TallyFn(self._proposal, searches))
         )
-        names = [search.kind for search in searches]
-        return ProposedCollections(union.pairs | "Name" >> beam.Map(with_names, names), tally)
+        return ProposedCollections(union.pairs, tally)
 
     def _one(self, search: Search, about: dict[str, beam.PCollection]) -> tuple[Any, Any]:
         """Returns the pairs with their source, and their reports or None."""

@@ -13,7 +13,8 @@ import pyarrow as pa
 from apache_beam import pvalue
 
 from beam_sts.arrays import IntArray
-from beam_sts.candidates.beam_join import shard_of
+from beam_sts.candidates.beam_group import CoGroup
+from beam_sts.candidates.beam_pack import PackByShard, unpacked
 from beam_sts.candidates.given import find_ids, known_pairs
 from beam_sts.errors import UserError
 
@@ -36,38 +37,39 @@ class GivenCandidates(beam.PTransform):
 
     def expand(self, collections: dict[str, beam.PCollection]) -> Given:
         """Join in two shuffles, by shards of the first id and then of the second."""
-        ids = collections["ids"] | "Shard of id" >> beam.Map(_by_first)
+        ids = collections["ids"] | "Pack ids" >> PackByShard(_SHARDS)
         first = (
-            {"ids": ids, "pairs": collections["given"] | "Shard of first" >> beam.Map(_by_first)}
-            | "First" >> beam.CoGroupByKey()
+            {"ids": ids, "pairs": collections["given"] | "Pack first" >> PackByShard(_SHARDS, _texts)}
+            | "First" >> CoGroup()
             | "Text a" >> beam.FlatMapTuple(_find_first)
         )
         second = (
-            {"ids": ids, "pairs": first | "Shard of second" >> beam.Map(_by_first)}
-            | "Second" >> beam.CoGroupByKey()
+            {"ids": ids, "pairs": first | "Pack second" >> PackByShard(_SHARDS)}
+            | "Second" >> CoGroup()
             | "Text b" >> beam.ParDo(_Pair()).with_outputs("counts", main="pairs")
         )
         return Given(second["pairs"], second["counts"])
 
 
-def _by_first(one: tuple[Any, Any]) -> tuple[int, tuple[Any, Any]]:
-    return shard_of(one[0], _SHARDS), one
+def _texts(pair: tuple[Any, Any]) -> Iterator[tuple[Any, Any]]:
+    for ident in pair:
+        if ident is not None:
+            try:
+                str.encode(ident)
+            except (TypeError, UnicodeEncodeError) as error:
+                raise UserError(
+                    f"given: an id is not a text ({error}). Give pairs of ids as texts."
+                ) from error
+    yield pair
 
 
 def _parts(found: dict[str, Iterable[Any]]) -> Iterator[tuple[list[Any], list[Any], IntArray]]:
     """The pairs of a shard, some at a time, as (wanted id, other end); the names of texts; those wanted."""
-    ids = list(found["ids"])
-    known, names = _column([ident for ident, _ in ids]), [name for _, name in ids]
-    pairs = iter(found["pairs"])
+    ids = list(unpacked(found["ids"]))
+    known, names = pa.array([ident for ident, _ in ids], pa.string()), [name for _, name in ids]
+    pairs = unpacked(found["pairs"])
     while some := list(islice(pairs, _PAIRS_AT_ONCE)):
-        yield some, names, find_ids(_column([ident for ident, _ in some]), known)
-
-
-def _column(ids: list[Any]) -> pa.Array:
-    try:
-        return pa.array(ids, pa.string())
-    except (pa.ArrowException, UnicodeEncodeError) as error:
-        raise UserError(f"given: an id is not a text ({error}). Give pairs of ids as texts.") from error
+        yield some, names, find_ids(pa.array([ident for ident, _ in some], pa.string()), known)
 
 
 def _find_first(_: int, found: dict[str, Iterable[Any]]) -> Iterator[tuple[Any, Any]]:

@@ -6,14 +6,14 @@ ends: the text of the first end is sent with each pair, that of the second once 
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam import pvalue
 
-from beam_sts.candidates.beam_pack import Pack, unpacked
+from beam_sts.candidates.beam_group import CoGroup, CoGroupInShards
+from beam_sts.candidates.beam_pack import PackByShard, unpacked, unpacked_piece
 from beam_sts.errors import UserError
 
 PAIRS_PER_SHARD, CHARACTERS_PER_SHARD = 1 << 14, 1 << 22
@@ -57,11 +57,6 @@ def shards_for(pairs: int, characters: int = 0) -> int:
     return max(1, min(wanted, SHARDS), least)
 
 
-def shard_of(ident: Any, shards: int) -> int:
-    """Returns the shard of an id. It depends on content, because ``hash()`` of a text varies by process."""
-    return zlib.crc32(repr(ident).encode()) % shards
-
-
 class JoinTexts(beam.PTransform):
     """Join ``texts`` ``(id, text)`` to ``pairs`` ``((id, id), source)``, both given in a dict.
 
@@ -78,13 +73,13 @@ class JoinTexts(beam.PTransform):
         )
         half = (
             {"texts": collections["texts"], "pairs": by_first}
-            | "First" >> beam.CoGroupByKey()
+            | "First" >> CoGroup()
             | "Text a" >> beam.FlatMapTuple(_with_text)
             | "By second" >> beam.MapTuple(lambda a, pair, text_a: (pair[0], (a, text_a, pair[1])))
         )
         return (
             {"texts": collections["texts"], "pairs": half}
-            | "Second" >> beam.CoGroupByKey()
+            | "Second" >> CoGroup()
             | "Text b" >> beam.FlatMapTuple(_with_text)
             | "Row" >> beam.MapTuple(lambda b, pair, text_b: (pair[0], b, pair[1], text_b, pair[2]))
         )
@@ -116,16 +111,20 @@ def shown_name(ident: Any) -> str:
 
 
 class JoinedInShards(NamedTuple):
-    """``shards``: ``(shard, argument of rows_of)``. ``paired``: the elements of texts that are in a pair."""
+    """``shards``: ``(shard, argument of rows_of)``. ``paired``: the elements of texts that are in a pair.
+
+    ``number``: the number of shards, a side input.
+    """
 
     shards: beam.PCollection
     paired: beam.PCollection
+    number: beam.pvalue.AsSingleton
 
 
 class JoinInShards(beam.PTransform):
     """A dict of ``pairs``, ``texts``, ``size`` and ``count`` -> :class:`JoinedInShards`.
 
-    ``pairs`` are as for ``JoinTexts``, ``texts`` are ``(id, (text, ...))``, ``size`` comes from
+    ``pairs`` are pieces of those of ``JoinTexts``, ``texts`` of ``(id, (text, ...))``, ``size`` comes from
     ``TextsSize``, and ``count`` is the number of pairs. The number of shards follows from the last two, so
     every run of an input has the same.
     """
@@ -135,28 +134,24 @@ class JoinInShards(beam.PTransform):
 
         Every text is in the first shuffle, only those that are the second text of a pair in the second.
         """
-        ends = collections["pairs"] | "Ends" >> beam.FlatMapTuple(_ends)
+        size = pvalue.AsSingleton(collections["size"])
+        number = pvalue.AsSingleton(collections["count"] | "Shards" >> beam.Map(_shards, size))
         met = (
-            {"texts": collections["texts"], "pairs": ends}
-            | "First" >> beam.CoGroupByKey()
+            {name: collections[name] for name in ("texts", "pairs")}
+            | "First" >> CoGroupInShards(number, texts=unpacked_piece, pairs=_ends)
             | "Text a" >> beam.ParDo(_MeetPairs()).with_outputs("second", "paired", main="half")
         )
-        size = beam.pvalue.AsSingleton(collections["size"])
-        shards = beam.pvalue.AsSingleton(collections["count"] | "Shards" >> beam.Map(_shards, size))
-        parts = {"texts": (met["second"], _text_size), "pairs": (met["half"], _pair_size)}
-        found = {
-            name: part
-            | f"Shard of {name}" >> beam.Map(lambda one, n: (shard_of(one[0], n), one), shards)
-            | f"Pack {name}" >> beam.ParDo(Pack(size_of))
-            for name, (part, size_of) in parts.items()
+        packed = {
+            name: met[of] | f"Pack {name}" >> PackByShard(number)
+            for name, of in (("texts", "second"), ("pairs", "half"))
         }
-        return JoinedInShards(found | "Second" >> beam.CoGroupByKey(), met["paired"])
+        return JoinedInShards(packed | "Second" >> CoGroup(), met["paired"], number)
 
 
-def _ends(pair: tuple[Any, Any], source: Any) -> Iterator[tuple[Any, tuple[Any, ...]]]:
-    a, b = pair
-    yield a, (b, source)
-    yield b, ()
+def _ends(piece: bytes) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    for (a, b), source in unpacked_piece(piece):
+        yield a, (b, source)
+        yield b, ()
 
 
 class _MeetPairs(beam.DoFn):
@@ -181,14 +176,6 @@ class _MeetPairs(beam.DoFn):
             yield pvalue.TaggedOutput("paired", (ident, text))
         if is_second:
             yield pvalue.TaggedOutput("second", (ident, text[0]))
-
-
-def _text_size(one: tuple[Any, str]) -> int:
-    return len(one[1])
-
-
-def _pair_size(one: tuple[Any, tuple[Any, str, Any]]) -> int:
-    return len(one[1][1])
 
 
 def _shards(pairs: int, size: Size) -> int:

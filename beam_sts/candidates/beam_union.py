@@ -12,7 +12,7 @@ import apache_beam as beam
 import numpy as np
 from apache_beam import pvalue
 
-from beam_sts.candidates.beam_join import shard_of
+from beam_sts.candidates.beam_pack import PackByShard, pieces, unpacked, unpacked_piece
 from beam_sts.candidates.buckets import joined_names, union_codes
 
 UNION_SHARDS = 1 << 12
@@ -33,51 +33,57 @@ class MergeCandidates(beam.PTransform):
     def expand(self, parts: tuple[beam.PCollection, ...]) -> beam.PCollection:
         """Merge the sources of each pair in one shuffle."""
         bits = {name: 1 << at for at, name in enumerate(self._sources)}
-        merged = (
-            parts
-            | beam.Flatten()
-            | "Bits" >> beam.Map(lambda found, bits: (found[0], bits[found[1]]), bits)
-            | "Union" >> UnionPairs()
-        )
-        return merged.pairs | "Names" >> beam.Map(with_names, self._sources)
-
-
-def with_names(found: tuple[Any, int], names: Sequence[str]) -> tuple[Any, str]:
-    """A pair with the names of its bits, joined by ``+``."""
-    pair, bits = found
-    return pair, joined_names(bits, names)
+        with_bits = {
+            str(at): part | f"Bits {at}" >> beam.Map(lambda found, bits: (found[0], bits[found[1]]), bits)
+            for at, part in enumerate(parts)
+        }
+        merged = with_bits | "Union" >> UnionPairs(self._sources)
+        return merged.pairs | "Unpack" >> beam.FlatMap(unpacked_piece)
 
 
 class Union(NamedTuple):
-    """``pairs``: distinct ``((id, id), bits)``. ``counts``: numbers of pairs by their bits, to add up."""
+    """``pairs``: pieces of distinct ``((id, id), sources)``. ``counts``: of their bits, to add up."""
 
     pairs: beam.PCollection
     counts: beam.PCollection
 
 
 class UnionPairs(beam.PTransform):
-    """``((id, id), bits)`` -> :class:`Union`: each pair with the union of its bits."""
+    """A dict of collections of ``((id, id), bits)`` -> :class:`Union`: pairs with the union of their bits.
 
-    def expand(self, pairs: beam.PCollection) -> Union:
+    Args:
+        names: names of the bits, which are joined by ``+`` for a pair.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__()
+        self._names = list(names)
+
+    def expand(self, parts: dict[str, beam.PCollection]) -> Union:
         """Send all copies of a pair to one shard, and merge them there."""
+        packed = [part | f"Pack {name}" >> PackByShard(UNION_SHARDS) for name, part in parts.items()]
         merged = (
-            pairs
-            | "By shard" >> beam.Map(lambda found: (shard_of(found[0], UNION_SHARDS), found))
+            packed
+            | "All" >> beam.Flatten()
             | "Shards" >> beam.GroupByKey()
-            | "Merge" >> beam.ParDo(_MergeShard()).with_outputs("counts", main="pairs")
+            | "Merge" >> beam.ParDo(_MergeShard(self._names)).with_outputs("counts", main="pairs")
         )
         return Union(merged["pairs"], merged["counts"])
 
 
 class _MergeShard(beam.DoFn):
-    """A shard of pairs with their bits -> the distinct pairs with the union of their bits."""
+    """A shard of pairs with their bits -> pieces of the distinct pairs with the names of all their bits."""
 
-    def process(self, shard: tuple[int, Iterable[tuple[Any, int]]]) -> Iterator[Any]:
+    def __init__(self, names: list[str]) -> None:
+        self._names = names
+
+    def process(self, shard: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
         numbers: defaultdict[Any, int] = defaultdict(count().__next__)  # in the order of arrival
         codes, bits = array("q"), array("q")
-        for pair, found in shard[1]:
+        for pair, found in unpacked(shard[1]):
             codes.append(numbers[pair])
             bits.append(found)
         _, joined = union_codes(np.array(codes, np.int64), np.array(bits, np.int64))
-        yield from zip(numbers, joined.tolist(), strict=True)
+        named = (joined_names(one, self._names) for one in joined.tolist())
+        yield from pieces(zip(numbers, named, strict=True))
         yield pvalue.TaggedOutput("counts", Counter(joined.tolist()))

@@ -260,6 +260,7 @@ def run_on_beam(args: argparse.Namespace, job: DedupJob, options: Any) -> dict[s
     from beam_sts.dedup.beam_components import MOST_NODES, ROUNDS
     from beam_sts.dedup.beam_files import REPORT, BeamSettings, DeduplicateSlices
     from beam_sts.dedup.beam_scored import KeptScores
+    from beam_sts.dedup.beam_texts import row_shards_for
 
     clock = Clock()
     against = job.sources[1] if args.against else None
@@ -274,6 +275,7 @@ def run_on_beam(args: argparse.Namespace, job: DedupJob, options: Any) -> dict[s
         job.models,
         against,
         blocks_for(rows),
+        row_shards_for(rows),
         ROUNDS if rounds is None and rows > MOST_NODES else rounds or 0,
         job.earlier is None or job.earlier.completes,
         KeptScores.of(job.output),

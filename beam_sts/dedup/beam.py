@@ -11,8 +11,9 @@ import numpy as np
 
 from beam_sts import checks
 from beam_sts.candidates.beam import ProposeCandidates, ProposedCollections
-from beam_sts.candidates.beam_join import JoinInShards, TextsSize
-from beam_sts.candidates.beam_pack import Pack, in_list
+from beam_sts.candidates.beam_group import CoGroupInShards
+from beam_sts.candidates.beam_join import JoinedInShards, JoinInShards, TextsSize
+from beam_sts.candidates.beam_pack import Pack, PackAll, in_list, packed_if_many, unpacked_piece
 from beam_sts.candidates.beam_shingles import ShingleFrequencies
 from beam_sts.dedup.beam_components import Components
 from beam_sts.dedup.beam_decide import (
@@ -21,7 +22,6 @@ from beam_sts.dedup.beam_decide import (
     outcomes_of_rows,
 )
 from beam_sts.dedup.beam_learnt import LearnTexts, OwnTexts
-from beam_sts.dedup.beam_part import size_in_cluster
 from beam_sts.dedup.beam_report import SumParts, report, text_part
 from beam_sts.dedup.beam_scored import KeptScores, VerifyKept
 from beam_sts.dedup.beam_texts import (
@@ -146,27 +146,28 @@ class DeduplicateTexts(beam.PTransform):
             )
             every = (rows, others["rows"]) | "Both" >> beam.Flatten()
         grouping = Grouping.of(self._proposal, against=against, compare_blank=self._settings.empty == "score")
-        distinct = every | "Distinct texts" >> MakeDistinctTexts(grouping)
+        distinct = every | "Distinct texts" >> MakeDistinctTexts(grouping, self._settings.row_shards)
         texts = distinct.texts | "Texts" >> beam.MapTuple(lambda name, info: (name, info.text))
+        infos = distinct.texts | "Text and rank" >> beam.MapTuple(_without_vector) | "Pack texts" >> PackAll()
         size = texts | "Size" >> TextsSize()
         learning = self._settings.learning
         learn = LearnTexts(learning, self._scoring.model, self._settings.load, size)
-        learnt_once = texts | "Learn first" >> learn
+        learnt_once = infos | "Learn first" >> learn
         earlier = "scored" in inputs
         if earlier:
             scored = {"members": distinct.members, "scored": inputs["scored"]}
-            proposed = ProposedCollections(scored | "Earlier" >> EarlierPairs(), None)
-            count = proposed.pairs | "Pairs" >> beam.combiners.Count.Globally()
+            earlier_pairs = scored | "Earlier" >> EarlierPairs()
+            proposed = ProposedCollections(earlier_pairs | "Pack" >> PackAll(), None)
+            count = earlier_pairs | "Pairs" >> beam.combiners.Count.Globally()
         else:
             needed, own = self._proposal.needs_form, texts
             if learning.boilerplate or needed:
-                own = texts | "Own texts" >> OwnTexts(learnt_once, needed=needed)
+                own = infos | "Own texts" >> OwnTexts(learnt_once, needed=needed)
             proposed = self._candidates(distinct, own, inputs, against)
             count = proposed.tally | "Pairs" >> beam.Map(lambda tally: tally.pairs)
         learnt = [beam.pvalue.AsSingleton(learnt_once)]
         if self._settings.blend:
             learnt += [beam.pvalue.AsList(texts | "Words" >> ShingleFrequencies(*SHINGLE, size))]
-        infos = distinct.texts | "Text and rank" >> beam.MapTuple(_without_vector)
         of_shards = {"texts": infos, "pairs": proposed.pairs, "size": size, "count": count}
         joined = of_shards | "Join" >> JoinInShards()
         verified = joined.shards | "Verify" >> beam.ParDo(
@@ -174,12 +175,12 @@ class DeduplicateTexts(beam.PTransform):
         ).with_outputs("report", main="pairs")
         pairs = verified["pairs"]
         verify = not earlier or self.completes
-        decided = self._decide(pairs, joined.paired, distinct.texts, learnt, verify=verify)
+        decided = self._decide(pairs, joined, distinct.texts, learnt, verify=verify)
         scored = (pairs, decided.guard) | "Scored" >> beam.Flatten()
         at = [] if decided.threshold is None else [beam.pvalue.AsSingleton(decided.threshold)]
         outcome = (
             {"verdict": decided.verdicts, "members": distinct.members}
-            | "Verdict and rows" >> beam.CoGroupByKey()
+            | "Verdict and rows" >> CoGroupInShards(self._settings.row_shards)
             | "Outcome" >> beam.FlatMapTuple(outcomes_of_rows).with_outputs("report", main="of")
         )
         split_rows = (
@@ -187,7 +188,7 @@ class DeduplicateTexts(beam.PTransform):
                 "rows": rows | "Elements" >> beam.MapTuple(lambda row, found: (row, found.element)),
                 "outcome": outcome["of"],
             }
-            | "Meet" >> beam.CoGroupByKey()
+            | "Meet" >> CoGroupInShards(self._settings.row_shards)
             | "Split rows"
             >> beam.ParDo(
                 SplitRows(
@@ -213,7 +214,7 @@ class DeduplicateTexts(beam.PTransform):
         )
         equal = distinct.members | "Equal" >> beam.FlatMapTuple(_equal)
         pairs = (scored, equal) | "All pairs" >> beam.Flatten()
-        pairs = pairs | "As they are given" >> beam.Map(_given, against)
+        pairs = pairs | "As they are given" >> beam.FlatMap(_given, against)
         kept, removed, clusters = (split_rows[name] for name in ("kept", "removed", "clusters"))
         kind = inputs["rows"].element_type
         if theirs := dict(row_fields(kind)):
@@ -274,7 +275,7 @@ class DeduplicateTexts(beam.PTransform):
     def _decide(
         self,
         pairs: beam.PCollection,
-        paired: beam.PCollection,
+        joined: JoinedInShards,
         texts: beam.PCollection,
         learnt: list[Any],
         *,
@@ -292,24 +293,24 @@ class DeduplicateTexts(beam.PTransform):
             | "Accept" >> beam.FlatMap(_accepted, lowest)
             | "Components" >> Components(s.component_rounds)
         )
-        parts = {"name": named, "text": paired, "edge": pairs}
+        parts = {"name": named, "text": joined.paired, "edge": pairs}
         again = s.keep_rows is not None
         decide = DecideClusters(
             *(self._scoring, self._policy, self._thresholds, s.report_examples),
             verify=verify,
             only_guard=again,
         )
-        clusters = parts | "Clusters" >> _Clusters()
+        clusters = parts | "Clusters" >> _Clusters(joined.number)
         first = clusters | "Decide" >> beam.ParDo(decide, *learnt).with_outputs("guard", "report", main="of")
         if s.keep_rows is None:
             return _Decided(first["of"], first["guard"], [first["report"]], None)
         parts["edge"] = (pairs, first["guard"]) | "All scored" >> beam.Flatten()
-        clusters = parts | "Whole clusters" >> _Clusters()
+        clusters = parts | "Whole clusters" >> _Clusters(joined.number)
         searched = {"clusters": clusters, "texts": texts}
         threshold = searched | "Find threshold" >> FindThreshold(self._policy, s.keep_rows)
         at = beam.pvalue.AsSingleton(threshold)
         second = clusters | "Decide again" >> beam.ParDo(DecideAgain(s), at).with_outputs("report", main="of")
-        accepted = pairs | "Accepted at it" >> beam.FlatMap(accepted_part, at)
+        accepted = pairs | "Accepted at it" >> beam.Map(accepted_part, at)
         reports = [first["report"], second["report"], accepted]
         return _Decided(second["of"], first["guard"], reports, threshold)
 
@@ -324,7 +325,15 @@ class _Decided(NamedTuple):
 
 
 class _Clusters(beam.PTransform):
-    """A dict of ``name`` of texts by code, ``text`` and ``edge`` -> those of each cluster, packed."""
+    """A dict of ``name`` of texts by code, ``text`` and packed ``edge`` -> those of each cluster, packed.
+
+    Args:
+        shards: side input with the number of shards of the join.
+    """
+
+    def __init__(self, shards: beam.pvalue.AsSingleton) -> None:
+        super().__init__()
+        self._shards = shards
 
     def expand(self, parts: dict[str, beam.PCollection]) -> beam.PCollection:
         """Join by code, then group by cluster."""
@@ -332,11 +341,11 @@ class _Clusters(beam.PTransform):
             {
                 "name": parts["name"],
                 "text": parts["text"] | "By code" >> beam.Map(lambda text: (text_code(text[0]), text)),
-                "edge": parts["edge"] | "By end" >> beam.Map(lambda pair: (text_code(pair[0]), pair)),
+                "edge": parts["edge"],
             }
-            | "Names" >> beam.CoGroupByKey()
+            | "Names" >> CoGroupInShards(self._shards, edge=_by_end)
             | "Of clusters" >> beam.FlatMapTuple(_of_clusters)
-            | "Pack" >> beam.ParDo(Pack(size_in_cluster))
+            | "Pack" >> beam.ParDo(Pack())
             | "Group" >> beam.GroupByKey()
         )
 
@@ -352,21 +361,30 @@ def _without_vector(name: Any, info: TextInfo) -> tuple[Any, tuple[Any, ...]]:
     return name, tuple(info._replace(vector=b""))
 
 
-def _equal(name: Any, members: tuple[list[Any] | bytes, Any]) -> Iterator[tuple[Any, ...]]:
+def _equal(name: Any, members: tuple[list[Any] | bytes, Any]) -> Iterator[list[Any] | bytes]:
     """Pair the other rows of a distinct text with the row that names it."""
     if name[0] == 0:  # rows to compare against are not compared with each other
-        yield from (tuple(PairVerdict.identical(name, row)) for row in in_list(members[0]) if row != name)
+        pairs = [tuple(PairVerdict.identical(name, row)) for row in in_list(members[0]) if row != name]
+        if pairs:
+            yield packed_if_many(pairs)
 
 
-def _given(found: tuple[Any, ...], against: bool) -> tuple[Any, ...]:
-    pair = PairVerdict(*found)
-    return pair.given((pair.a, pair.b) if against else (pair.a[1], pair.b[1]))
+def _given(packed: list[Any] | bytes, against: bool) -> Iterator[tuple[Any, ...]]:
+    for found in in_list(packed):
+        pair = PairVerdict(*found)
+        yield pair.given((pair.a, pair.b) if against else (pair.a[1], pair.b[1]))
 
 
-def _accepted(found: tuple[Any, ...], threshold: float) -> Iterator[tuple[Any, Any]]:
-    pair = PairVerdict(*found)
-    if pair.score >= threshold and pair.bars != BOTH:
-        yield pair.a, pair.b
+def _accepted(packed: bytes, threshold: float) -> Iterator[tuple[Any, Any]]:
+    for found in unpacked_piece(packed):
+        pair = PairVerdict(*found)
+        if pair.score >= threshold and pair.bars != BOTH:
+            yield pair.a, pair.b
+
+
+def _by_end(packed: bytes) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    for pair in unpacked_piece(packed):
+        yield text_code(pair[0]), pair
 
 
 def _of_clusters(_: int, found: dict[str, Iterable[Any]]) -> Iterator[tuple[int, Any]]:

@@ -12,6 +12,7 @@ from apache_beam import pvalue
 from apache_beam.transforms.window import GlobalWindows
 
 from beam_sts.arrays import IntArray
+from beam_sts.candidates.beam_group import CoGroup
 from beam_sts.dedup.forest import Forest, large_star, small_star, text_code
 from beam_sts.errors import UserError
 
@@ -76,7 +77,7 @@ class Components(beam.PTransform):
             | "Names" >> beam.ParDo(_Names()).with_outputs("left", main="named")
         )
         left = named["left"] | "Forest" >> JoinForests(self._rounds)
-        return {"name": left, "nodes": named["named"]} | beam.CoGroupByKey() | beam.FlatMapTuple(_final)
+        return {"name": left, "nodes": named["named"]} | CoGroup() | beam.FlatMapTuple(_final)
 
 
 class JoinForests(beam.PTransform):

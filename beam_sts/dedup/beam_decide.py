@@ -14,7 +14,7 @@ import pyarrow as pa
 from apache_beam import pvalue
 
 from beam_sts.arrays import IntArray, sort_rank
-from beam_sts.candidates.beam_pack import in_list
+from beam_sts.candidates.beam_pack import in_list, pieces
 from beam_sts.dedup.beam_part import ClusterPart, InParts
 from beam_sts.dedup.beam_report import ReportPart
 from beam_sts.dedup.beam_texts import RECEIPT, WHERE, TextInfo
@@ -91,8 +91,12 @@ class DecideClusters(InParts, Scores):
         made = decide(self._policy, *ranks_of_texts(members), edges, verify if self._verify else None)
         guard = made.edges.at(slice(len(edges.verdicts), None))
         ends = zip(guard.pairs.a, guard.pairs.b, strict=True)
-        for (a, b), one in zip(ends, each_of(guard.verdicts), strict=True):
-            yield pvalue.TaggedOutput("guard", (members[a][0], members[b][0], one[0], GUARD, *one[1:]))
+        scored = (
+            (members[a][0], members[b][0], one[0], GUARD, *one[1:])
+            for (a, b), one in zip(ends, each_of(guard.verdicts), strict=True)
+        )
+        for piece in pieces(scored):
+            yield pvalue.TaggedOutput("guard", piece)
         counts = {
             **guard.verdicts.counts(),
             "pairs_guard": len(guard.verdicts),

@@ -10,8 +10,9 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from beam_sts.candidates.beam_join import shard_of, shards_for
-from beam_sts.candidates.beam_pack import Pack, unpacked
+from beam_sts.candidates.beam_group import CoGroup
+from beam_sts.candidates.beam_join import shards_for
+from beam_sts.candidates.beam_pack import Pack, PackByShard, unpacked
 from beam_sts.candidates.dense import pack_points
 from beam_sts.candidates.given import read_given
 from beam_sts.candidates.keys import block_values
@@ -36,7 +37,8 @@ class BeamSettings:
     """The settings of the run.
 
     ``model`` is the name of the model that was found, and ``fingerprint`` identifies everything that scores.
-    ``blocks``, ``component_rounds``, ``completes`` and ``kept`` are as for ``DeduplicateTexts``.
+    ``blocks``, ``row_shards``, ``component_rounds``, ``completes`` and ``kept`` are as for
+    ``DeduplicateTexts``.
     """
 
     writer: SliceWriter
@@ -46,6 +48,7 @@ class BeamSettings:
     fingerprint: str
     against: Source | None
     blocks: int
+    row_shards: int
     component_rounds: int
     completes: bool = True
     kept: KeptScores | None = None
@@ -94,6 +97,7 @@ class DeduplicateSlices(beam.PTransform):
                 "embedding": "vector" if s.source.vector else None,
                 "empty": "score" if chosen["empty"] == "score" else "keep",  # in files, they were rejected
                 "blocks": s.blocks,
+                "row_shards": s.row_shards,
                 "component_rounds": s.component_rounds,
             }
         )
@@ -110,15 +114,19 @@ class DeduplicateSlices(beam.PTransform):
         )
         parts = units | "Slices" >> beam.FlatMap(lambda unit: [(part.index, part) for part in unit])
         written = (
-            {"part": parts, "removed": removed, "clusters": clusters}
-            | "Gather" >> beam.CoGroupByKey()
+            {
+                "part": parts,
+                "removed": removed | "Pack removed" >> beam.ParDo(Pack()),
+                "clusters": clusters | "Pack clusters" >> beam.ParDo(Pack()),
+            }
+            | "Gather" >> CoGroup()
             | "Write" >> beam.ParDo(_WriteSlice(s))
         )
         shards = done.report | "Pair shards" >> beam.Map(_pair_shards)
         _ = (
             done.pairs
-            | "Pairs by shard" >> beam.Map(_by_shard, beam.pvalue.AsSingleton(shards))
-            | "Pack pairs" >> beam.ParDo(Pack(lambda pair: 0))
+            | "Ends" >> beam.Map(lambda pair: (pair[:2], pair[2:]))
+            | "Pack pairs" >> PackByShard(beam.pvalue.AsSingleton(shards))
             | "Shards" >> beam.GroupByKey()
             | "Write pairs" >> beam.ParDo(_WritePairs(s))
         )
@@ -171,10 +179,6 @@ def _pair_shards(report: dict[str, Any]) -> int:
     return shards_for(report.get("pairs", 0) + report.get("pairs_guard", 0) + identical)
 
 
-def _by_shard(pair: tuple[Any, ...], shards: int) -> tuple[int, tuple[Any, ...]]:
-    return shard_of(pair[:2], shards), pair
-
-
 class _WriteSlice(beam.DoFn):
     """A slice and the decisions about its rows -> its shards."""
 
@@ -184,7 +188,8 @@ class _WriteSlice(beam.DoFn):
     def process(self, gathered: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[int]:
         index, found = gathered
         settings, writer = self._settings, self._settings.writer
-        removed = sorted(found["removed"])
+        removed = sorted(unpacked(found["removed"]))
+        clusters = list(unpacked(found["clusters"]))
         for part in found["part"]:
             for rows in writer.source.read([part]):
                 gone = np.zeros(len(rows.good), dtype=bool)
@@ -200,7 +205,7 @@ class _WriteSlice(beam.DoFn):
                     [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema
                 )
                 names = rows.ids.to_pylist()
-                for place, name in found["clusters"]:
+                for place, name in clusters:
                     names[place] = name
                 writer.write(rows, gone, receipts, pa.array(names, writer.source.id_type))
                 yield index
@@ -217,7 +222,7 @@ class _WritePairs(beam.DoFn):
         writer = self._settings.writer
         against = self._settings.against is not None
         schema = pairs_schema(writer.source.id_type, against=against)
-        rows = sorted(unpacked(pairs), key=lambda pair: pair[:2])
+        rows = [(*ends, *found) for ends, found in sorted(unpacked(pairs), key=lambda pair: pair[0])]
         if against:  # ends are (side, id), and the second end has the higher side
             rows = [(a[1], b[1], *more, "against" if b[0] else "input") for a, b, *more in rows]
         table = pa.Table.from_arrays(

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
 
-from beam_sts.candidates.beam_buckets import batch_texts
+from beam_sts.candidates.beam_pack import unpacked_piece
 from beam_sts.candidates.keys import hash128
 from beam_sts.dedup.learnt import Learning, Learnt
 from beam_sts.models.checkpoint import Checkpoint, load_checkpoint
 
 
 class LearnTexts(beam.PTransform):
-    """``(id, text)`` of distinct texts -> one :class:`Learnt`. One worker holds the sample, about 10 MB.
+    """Pieces of ``(id, (text, ...))`` of distinct texts -> one :class:`Learnt`.
+
+    One worker holds the sample, about 10 MB.
 
     Args:
         learning: what to learn.
@@ -41,9 +44,9 @@ class LearnTexts(beam.PTransform):
         )
 
 
-def _drawn(row: tuple[Any, str], learning: Learning, size: tuple[int, int]) -> Iterator[str]:
-    if learning.sample(hash128([row[1]])[:, 0], *size)[0]:
-        yield row[1]
+def _drawn(piece: bytes, learning: Learning, size: tuple[int, int]) -> list[str]:
+    texts = [found[0] for _, found in unpacked_piece(piece)]
+    return [*itertools.compress(texts, learning.sample(hash128(texts)[:, 0], *size))]
 
 
 def _learnt(
@@ -58,7 +61,7 @@ def _learnt(
 
 
 class OwnTexts(beam.PTransform):
-    """``(id, text)`` -> ``(id, text in plain form, without boilerplate)``.
+    """Pieces of ``(id, (text, ...))`` -> ``(id, text in plain form, without boilerplate)``.
 
     Args:
         learnt: a PCollection with one :class:`Learnt`.
@@ -70,15 +73,12 @@ class OwnTexts(beam.PTransform):
         self._learnt, self._needed = learnt, needed
 
     def expand(self, texts: beam.PCollection) -> beam.PCollection:
-        """Process the texts in batches."""
-        return (
-            texts
-            | "Batch" >> batch_texts()
-            | "Own" >> beam.FlatMap(_owned, beam.pvalue.AsSingleton(self._learnt), self._needed)
-        )
+        """Process the texts of a piece at once."""
+        return texts | "Own" >> beam.FlatMap(_owned, beam.pvalue.AsSingleton(self._learnt), self._needed)
 
 
-def _owned(batch: list[tuple[Any, str]], learnt: Learnt, needed: bool) -> Iterator[tuple[Any, str]]:
+def _owned(piece: bytes, learnt: Learnt, needed: bool) -> Iterator[tuple[Any, str]]:
+    batch = [(name, found[0]) for name, found in unpacked_piece(piece)]
     texts = pa.array([text for _, text in batch], pa.large_string())
     owned = (learnt.own(texts) if learnt.boilerplate or needed else texts).to_pylist()
     return zip((name for name, _ in batch), owned, strict=True)

@@ -28,11 +28,6 @@ TEXTS_AT_ONCE, CHARACTERS_AT_ONCE = 20_000, 1 << 23
 _WAITING = 1 << 10  # texts that are buffered for a column
 
 
-def size_in_cluster(found: tuple[Any, ...]) -> int:
-    """The length of the text of a text or pair, for ``Pack``."""
-    return 0 if _is_pair(found) else len(TextInfo(*found[1]).text)
-
-
 def _is_pair(found: tuple[Any, ...]) -> bool:
     return len(found) > len(TextInfo._fields)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindows
 
 from beam_sts.candidates.beam import Tally
 from beam_sts.dedup.beam_texts import TextInfo
@@ -48,8 +49,10 @@ class SumParts(beam.PTransform):
         self._each = each
 
     def expand(self, parts: tuple[beam.PCollection, ...]) -> beam.PCollection:
-        """Add up in one shuffle; bundles are combined before it."""
-        return parts | beam.Flatten() | beam.CombineGlobally(_SumFn(self._each))
+        """Add up within bundles, since most parts are of one text, then all in one shuffle."""
+        add = _SumFn(self._each)
+        sums = [part | f"In bundles {at}" >> beam.ParDo(_SumBundle(add)) for at, part in enumerate(parts)]
+        return sums | beam.Flatten() | beam.CombineGlobally(add)
 
 
 class _SumFn(beam.CombineFn):
@@ -79,6 +82,25 @@ class _SumFn(beam.CombineFn):
         clusters = (cluster for part in parts for cluster in part.clusters)
         largest = heapq.nsmallest(_LARGEST, clusters, key=lambda cluster: (-cluster[0], cluster[1]))
         return ReportPart(counts, shown, largest)
+
+
+class _SumBundle(beam.DoFn):
+    """The parts of a bundle -> their sum."""
+
+    def __init__(self, add: _SumFn) -> None:
+        self._add = add
+
+    def start_bundle(self) -> None:
+        self._parts = self._add.create_accumulator()
+
+    def process(self, part: ReportPart) -> None:
+        self._parts = self._add.add_input(self._parts, part)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        parts = self._parts
+        self.start_bundle()
+        if parts:
+            yield GlobalWindows.windowed_value(self._add.extract_output(parts))
 
 
 def text_part(name: Any, info: TextInfo) -> ReportPart:

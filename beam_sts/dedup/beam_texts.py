@@ -12,7 +12,7 @@ from apache_beam import pvalue
 from apache_beam.transforms.window import GlobalWindows
 
 from beam_sts.arrays import best_of_groups, sort_rank
-from beam_sts.candidates.beam_pack import in_list, packed_if_many
+from beam_sts.candidates.beam_pack import Pack, in_list, packed_if_many, unpacked
 from beam_sts.candidates.dense import pack_points
 from beam_sts.candidates.keys import hash128
 from beam_sts.candidates.texts import JOINED
@@ -35,6 +35,8 @@ _ROWS_AT_ONCE, _CHARACTERS_AT_ONCE = (
     1 << 24,
 )  # limits for a bundle, whose equal texts are grouped in memory
 _COPIES_AT_ONCE = 1 << 12  # of a text in one element: runners need elements far below 1 MB
+_ROWS_PER_SHARD = 1 << 11
+_SHORT = 1 << 11  # characters of a text that shares a shard with others
 RECEIPT = ("survivor", "score", "source", "rule", "threshold", "lost")
 """The fields added to a removed element. With elements to compare against, ``WHERE`` is added too."""
 WHERE = "survivor_in"
@@ -198,6 +200,15 @@ def _vector(value: Any, ident: Any, name: str) -> bytes:
     return pack_points(vector)[0]
 
 
+def row_shards_for(rows: int) -> int:
+    """Returns the number of shards for this many rows: some 2,000 in each.
+
+    >>> row_shards_for(10), row_shards_for(1_000_000)
+    (1, 489)
+    """
+    return -(-rows // _ROWS_PER_SHARD) or 1
+
+
 class DistinctTextCollections(NamedTuple):
     """The collections of distinct texts. A text has the name ``(side, id)`` of its first row.
 
@@ -215,17 +226,19 @@ class MakeDistinctTexts(beam.PTransform):
 
     Args:
         grouping: which rows are one distinct text.
+        shards: number of shards of short texts.
     """
 
-    def __init__(self, grouping: Grouping) -> None:
+    def __init__(self, grouping: Grouping, shards: int) -> None:
         super().__init__()
-        self._grouping = grouping
+        self._grouping, self._shards = grouping, shards
 
     def expand(self, rows: beam.PCollection) -> DistinctTextCollections:
         """Group the rows of each bundle, then the groups by text."""
         made = (
             rows
-            | "By text" >> beam.ParDo(_ByText(self._grouping))
+            | "By text" >> beam.ParDo(_ByText(self._grouping, self._shards))
+            | "Pack" >> beam.ParDo(Pack())
             | "Equal texts" >> beam.GroupByKey()
             | "Text"
             >> beam.ParDo(_JoinGroups(self._grouping)).with_outputs("members", "blocks", main="texts")
@@ -243,18 +256,20 @@ class _Group(NamedTuple):
     first: tuple[int, Any]
     vector: bytes
     best: tuple[Any, ...]
+    copies: int
     rows: list[tuple[int, Any]] | bytes
     blocks: list[tuple[bytes | None, ...]] | bytes
 
 
 class _ByText(beam.DoFn):
-    """``((side, id), Row)`` -> keyed by side and digest of the text. Equal texts of a bundle are one element.
+    """``((side, id), Row)`` -> ``(shard, (text's key, _Group))``. Equal texts of a bundle are one element.
 
     Otherwise a text of thousands of rows would be shuffled, and held by the runner, once for each row.
+    The key of a text is its side and digest. A long text has no shard, but its own key.
     """
 
-    def __init__(self, grouping: Grouping) -> None:
-        self._grouping = grouping
+    def __init__(self, grouping: Grouping, shards: int) -> None:
+        self._grouping, self._shards = grouping, shards
 
     def start_bundle(self) -> None:
         """See ``beam.DoFn``."""
@@ -291,36 +306,53 @@ class _ByText(beam.DoFn):
             # The ids of rows that are alone may recur, which is reported later.
             apart = repr(names[first][1]) if alone[first] else ""
             key = names[first][0], digests[16 * first : 16 * first + 16], apart
+            shard = int(hashes[first, 0]) % self._shards if len(rows[first].text) <= _SHORT else key
             for start in range(0, len(of_text), _COPIES_AT_ONCE):
                 some = of_text[start : start + _COPIES_AT_ONCE].tolist()
                 blocks = [rows[row].blocks for row in some if any(rows[row].blocks)]
-                group = (rows[first].text, names[first], rows[first].vector, rows[at].key)
-                yield key, (*group, packed_if_many([names[row] for row in some]), packed_if_many(blocks))
+                group = (rows[first].text, names[first], rows[first].vector, rows[at].key, len(some))
+                members_of = packed_if_many([names[row] for row in some])
+                yield shard, (key, (*group, members_of, packed_if_many(blocks)))
+
+
+class _Joined:
+    """The groups of one text so far. The rows stay packed."""
+
+    def __init__(self, group: _Group) -> None:
+        self.first, self.best, self.rows = group, group.best, 0
+        self.parts: list[_Group] = []
+        self.add(group)
+
+    def add(self, group: _Group) -> None:
+        """Add a group."""
+        self.best = min(self.best, group.best)
+        self.rows += group.copies
+        if group.first < self.first.first:
+            self.first = group
+        self.parts.append(group._replace(text="", vector=b""))
 
 
 class _JoinGroups(beam.DoFn):
-    """Groups of equal text -> the distinct text, its members, its blocking keys (none for a blank text)."""
+    """Groups of a shard -> distinct texts, their members, their blocking keys (none for a blank text)."""
 
     def __init__(self, grouping: Grouping) -> None:
         self._grouping = grouping
 
-    def process(self, grouped: tuple[Any, Iterable[Any]]) -> Iterator[Any]:
-        """See ``beam.DoFn``. The groups are read twice as a stream, so that they are never all in memory."""
-        _, parts = grouped
-        found: _Group | None = None
-        best: tuple[Any, ...] = ()
-        rows = 0
-        for group in map(_Group._make, parts):
-            rows += len(in_list(group.rows))
-            best = min(best, group.best) if found else group.best
-            if found is None or group.first < found.first:
-                found = group._replace(rows=[], blocks=[])
-        if found is None:  # cannot happen: a group has a row
-            return
-        blank = is_blank(found.text) and not self._grouping.compare_blank
-        for group in map(_Group._make, parts):
-            yield pvalue.TaggedOutput("members", (found.first, (group.rows, best[1:])))
-            for at, key in (one for blocks in in_list(group.blocks) for one in enumerate(blocks)):
-                if key is not None and not blank:
-                    yield pvalue.TaggedOutput("blocks", ((at, key), found.first))
-        yield found.first, TextInfo(found.text, best, rows, found.vector)
+    def process(self, shard: tuple[Any, Iterable[bytes]]) -> Iterator[Any]:
+        """See ``beam.DoFn``."""
+        joined: dict[Any, _Joined] = {}
+        for key, fields in unpacked(shard[1]):
+            group = _Group(*fields)
+            if key in joined:
+                joined[key].add(group)
+            else:
+                joined[key] = _Joined(group)
+        for of_text in joined.values():
+            first, best = of_text.first, of_text.best
+            compared = self._grouping.compare_blank or not is_blank(first.text)
+            for group in of_text.parts:
+                yield pvalue.TaggedOutput("members", (first.first, (group.rows, best[1:])))
+                for at, key in (one for blocks in in_list(group.blocks) for one in enumerate(blocks)):
+                    if key is not None and compared:
+                        yield pvalue.TaggedOutput("blocks", ((at, key), first.first))
+            yield first.first, TextInfo(first.text, best, of_text.rows, first.vector)

@@ -18,7 +18,7 @@ from apache_beam.utils.shared import Shared
 
 from beam_sts.arrays import IntArray
 from beam_sts.candidates.beam_join import JoinTexts, rows_of
-from beam_sts.candidates.beam_pack import in_list
+from beam_sts.candidates.beam_pack import in_list, pieces
 from beam_sts.candidates.beam_shingles import RangeCounts, whole_counts
 from beam_sts.dedup.beam_report import ReportPart
 from beam_sts.dedup.beam_texts import TextInfo
@@ -107,7 +107,7 @@ class Scores(beam.DoFn):
 
 
 class Verify(Scores):
-    """The pairs of a shard with their texts -> the fields of :class:`PairVerdict`.
+    """The pairs of a shard with their texts -> the fields of :class:`PairVerdict` of each, packed.
 
     Also outputs ``report``: counts and examples. Thousands of pairs are scored at once, fewer if their
     texts are long.
@@ -154,8 +154,10 @@ class Verify(Scores):
             "pairs_accepted": int(((made.scores >= limit) & (made.bars != BOTH)).sum()),
             "score_histogram": score_histogram(good),
         }
-        for row, source, one in zip(rows, sources, each_of(made), strict=True):
-            yield (row[0], row[1], one[0], source, *one[1:])
+        yield from pieces(
+            (row[0], row[1], one[0], source, *one[1:])
+            for row, source, one in zip(rows, sources, each_of(made), strict=True)
+        )
         yield pvalue.TaggedOutput("report", ReportPart.of(counts, self._shown(rows, made)))
 
     def _shown(self, rows: list[Any], made: Verdicts) -> list[Entry]:

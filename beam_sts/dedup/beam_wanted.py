@@ -12,6 +12,7 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 
+from beam_sts.candidates.beam_pack import unpacked_piece
 from beam_sts.dedup.beam_decide import decisions, ranks_of_texts
 from beam_sts.dedup.beam_part import ClusterPart, InParts
 from beam_sts.dedup.beam_report import ReportPart
@@ -116,8 +117,8 @@ class DecideAgain(InParts):
         yield from decisions(made, members, self._settings.shown_cuts(threshold), view, shown)
 
 
-def accepted_part(found: tuple[Any, ...], threshold: float) -> Iterator[ReportPart]:
-    """Count a pair at the found threshold."""
-    pair = PairVerdict(*found)
-    if pair.score >= np.float32(threshold) and pair.bars != BOTH:
-        yield ReportPart.of({"pairs_accepted_at": 1})
+def accepted_part(packed: bytes, threshold: float) -> ReportPart:
+    """Count packed pairs at the found threshold."""
+    pairs = (PairVerdict(*found) for found in unpacked_piece(packed))
+    accepted = (pair.score >= np.float32(threshold) and pair.bars != BOTH for pair in pairs)
+    return ReportPart.of({"pairs_accepted_at": int(sum(accepted))})

@@ -323,6 +323,12 @@ class BeamDedupSettings(DedupSettings):
     blocks: int = setting(
         1, "blocks of the search by lexical; about one per 16,000 texts", whole(1), option=None
     )
+    row_shards: int = setting(
+        1 << 12,
+        "shards of rows, which a worker has in memory one by one; about one per 2,000 rows",
+        whole(1),
+        option=None,
+    )
     thresholds: Sequence[float] = setting(
         TABLE,
         "thresholds whose effect the report shows, besides the threshold of the run; those below it need "

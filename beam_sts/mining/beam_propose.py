@@ -12,6 +12,7 @@ from apache_beam import pvalue
 from apache_beam.metrics import Metrics
 
 from beam_sts.arrays import IntArray
+from beam_sts.candidates.beam_group import CoGroup
 from beam_sts.candidates.beam_join import JoinTexts
 from beam_sts.candidates.beam_nearest import LexicalCandidates, StaticVectors
 from beam_sts.candidates.beam_neighbours import NeighbourCandidates
@@ -86,7 +87,7 @@ class ProposePairs(ProposingTransform):
             if settings.neighbours:
                 own = (
                     {"split": split, "vector": vectors}
-                    | f"Meet {label}" >> beam.CoGroupByKey()
+                    | f"Meet {label}" >> CoGroup()
                     | f"Vectors of {label}" >> beam.FlatMap(_of_split, bool(number))
                 )
                 nearest = own | f"Neighbours {label}" >> NeighbourCandidates(settings.neighbours)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_sts.candidates.beam_buckets import KeyTexts
+from beam_sts.candidates.beam_group import CoGroup
 from beam_sts.mining.settings import MinePairsSettings, MineSettings
 from beam_sts.mining.split import FEW, Lowest, in_test, linked_in_test, near_keys
 
@@ -60,7 +61,7 @@ class SplitTexts(beam.PTransform):
         by_unit = placed | "By unit" >> beam.Map(lambda one: (one.unit, one))
         return (
             {"text": by_unit, "decides": decides}
-            | "Meet" >> beam.CoGroupByKey()
+            | "Meet" >> CoGroup()
             | "Tell" >> beam.FlatMap(_tell, share, seed, beam.pvalue.AsSingleton(lowest))
         )
 

@@ -14,6 +14,7 @@ from apache_beam.typehints.row_type import RowTypeConstraint
 
 from beam_sts import checks
 from beam_sts.arrays import IntArray
+from beam_sts.candidates.beam_group import CoGroup
 from beam_sts.dedup.beam_texts import Fields, ReadRows
 from beam_sts.errors import UserError
 from beam_sts.pairs.beam_elements import row_fields
@@ -63,7 +64,7 @@ class FirstOfUnits(beam.PTransform):
         first = units | "First" >> beam.CombinePerKey(_First())
         return (
             {"unit": units, "first": first}
-            | "Meet first" >> beam.CoGroupByKey()
+            | "Meet first" >> CoGroup()
             | "Repeated" >> beam.FlatMapTuple(_repeated, self._settings.repeats, self._within)
         )
 
@@ -173,7 +174,7 @@ class RemovePassages(beam.PTransform):
             found = _contained(rows, s) if s.contains else self._repeated(rows, others)
             sorted_out = (
                 {"row": rows, "found": found}
-                | "Meet" >> beam.CoGroupByKey()
+                | "Meet" >> CoGroup()
                 | "Sort out" >> beam.ParDo(_SortOut(s)).with_outputs("removed", "passages", main="kept")
             )
         kept, removed, passages = sorted_out["kept"], sorted_out["removed"], sorted_out["passages"]

@@ -12,6 +12,7 @@ import pyarrow as pa
 from apache_beam.utils.shared import Shared
 
 from beam_sts.arrays import IntArray
+from beam_sts.candidates.beam_group import CoGroup
 from beam_sts.candidates.source import Source
 from beam_sts.io.committed import slice_identity
 from beam_sts.io.slices import Slice
@@ -74,7 +75,7 @@ class WritePassages(beam.PTransform):
         by_slice = passages | "By slice" >> beam.MapTuple(lambda place, found: (place[0], (place[1], *found)))
         return (
             {"part": parts, "passages": by_slice}
-            | "Gather" >> beam.CoGroupByKey()
+            | "Gather" >> CoGroup()
             | "Write" >> beam.ParDo(_WriteRepeated(run))
         )
 

@@ -14,14 +14,13 @@ from beam_sts.candidates.beam_join import (
     MOST_PAIRS,
     JoinTexts,
     rows_of,
-    shard_of,
     shards_for,
 )
+from beam_sts.candidates.beam_pack import pieces, shard_of
 from beam_sts.candidates.beam_union import MergeCandidates
 from beam_sts.candidates.buckets import bucket_pairs, union_pairs
 from beam_sts.candidates.keys import Keys, MinHash, exact_keys
 from beam_sts.errors import UserError
-from tests.candidates.test_beam_pack import packed
 
 TEXTS = [
     "A cat sat on the mat.",
@@ -137,11 +136,6 @@ def test_texts_are_joined_to_pairs():
 def test_ids_without_one_text_are_errors(texts, message):
     with pytest.raises(Exception, match=message):
         run(join(texts, [(("a", "b"), "exact")]), [])
-
-
-def pieces(elements):
-    """The elements of a shard, as they arrive."""
-    return [piece for some in packed([(0, one) for one in elements]).values() for piece in some]
 
 
 @settings(deadline=None)

@@ -6,15 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_sts.candidates import beam_pack
-from beam_sts.candidates.beam_pack import Pack, in_list, packed_if_many, unpacked
+from beam_sts.candidates.beam_pack import Pack, in_list, packed_if_many, pieces, unpacked
 
 VALUES = st.tuples(st.text(max_size=30), st.none() | st.floats(0, 1))
 ELEMENTS = st.lists(st.tuples(st.integers(0, 5), VALUES))
 
 
-def packed(elements, characters=lambda element: len(str(element))):
+def packed(elements):
     """The pieces of one bundle by their keys."""
-    pack = Pack(characters)
+    pack = Pack()
     pack.start_bundle()
     made = [piece for one in elements for piece in pack.process(one)]
     made += [one.value for one in pack.finish_bundle()]
@@ -46,11 +46,22 @@ def test_texts_that_resemble_each_other_take_a_tenth():
 
 
 def test_what_waits_is_bounded_for_any_number_of_keys():
-    pack = Pack(lambda element: len(element[0]))
+    pack = Pack()
     pack.start_bundle()
     for number in range(50_000):
         list(pack.process((number, ("a" * 1000, None))))
         assert sum(map(len, pack._waiting.values())) * 1064 <= beam_pack._OF_ALL
+
+
+@given(st.lists(VALUES, max_size=200), st.sampled_from([0, 100, 1 << 11, 1 << 30]))
+def test_pieces_have_the_elements_in_order_compressed_or_not(elements, small):
+    before = beam_pack._SMALL
+    beam_pack._SMALL = small
+    try:
+        made = list(pieces(elements))
+    finally:
+        beam_pack._SMALL = before
+    assert list(unpacked(made)) == elements
 
 
 @given(st.lists(VALUES, max_size=200))

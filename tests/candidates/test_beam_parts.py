@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_sts.candidates.beam_given import _by_first, _find_first, _Pair
+from beam_sts.candidates.beam_given import _find_first, _Pair, _texts
+from beam_sts.candidates.beam_pack import pieces, shard_of, unpacked
 from beam_sts.candidates.beam_union import _MergeShard
 from beam_sts.candidates.buckets import joined_names, union_pairs
 from beam_sts.candidates.given import find_ids, known_pairs
@@ -19,16 +20,17 @@ IDS = st.sampled_from([*"abcdefgh", None])
 
 
 def shards(ids, pairs):
-    """What a runner groups: the ids and the pairs of each shard."""
+    """What a runner groups: the packed ids and pairs of each of three shards."""
     found = defaultdict(lambda: {"ids": [], "pairs": []})
     for name, part in (("ids", ids), ("pairs", pairs)):
-        for number, one in map(_by_first, part):
-            found[number][name].append(one)
+        for one in part:
+            found[shard_of(one[0], 3)][name] += pieces([one])
     return found.items()
 
 
 def by_shards(ids, pairs):
     """The pairs and counts of all shards, without a runner."""
+    pairs = [one for pair in pairs for one in _texts(pair)]
     second = [one for number, part in shards(ids, pairs) for one in _find_first(number, part)]
     made = [one for shard in shards(ids, second) for one in _Pair().process(shard)]
     counts = sum((one.value for one in made if isinstance(one, beam.pvalue.TaggedOutput)), Counter())
@@ -66,10 +68,12 @@ def test_unions_of_shards_are_the_union_of_all(parts):
     grouped = defaultdict(list)
     for at, pairs in enumerate(parts):
         for pair in pairs:
-            grouped[sum(pair) % 3].append((pair, 1 << at))
-    made = [one for shard in grouped.items() for one in _MergeShard().process(shard)]
-    pairs = [one for one in made if not isinstance(one, beam.pvalue.TaggedOutput)]
+            grouped[sum(pair) % 3] += pieces([(pair, 1 << at)])
+    made = [one for shard in grouped.items() for one in _MergeShard(names).process(shard)]
+    pairs = list(unpacked(one for one in made if not isinstance(one, beam.pvalue.TaggedOutput)))
     counts = sum((one.value for one in made if isinstance(one, beam.pvalue.TaggedOutput)), Counter())
     assert len(pairs) == len(whole)
-    assert {pair: joined_names(bits, names) for pair, bits in pairs} == whole
-    assert counts == Counter(bits for _, bits in pairs)
+    assert dict(pairs) == whole
+    assert Counter({joined_names(bits, names): count for bits, count in counts.items()}) == Counter(
+        source for _, source in pairs
+    )

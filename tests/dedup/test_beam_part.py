@@ -8,7 +8,7 @@ import pytest
 
 from beam_sts.candidates import beam_pack
 from beam_sts.dedup import beam_part
-from beam_sts.dedup.beam_part import ClusterPart, size_in_cluster
+from beam_sts.dedup.beam_part import ClusterPart
 from beam_sts.dedup.beam_verify import PairVerdict
 from tests.candidates.test_beam_pack import packed
 
@@ -37,7 +37,7 @@ def test_names_texts_and_pairs_are_those_that_went_in(seed, most, monkeypatch):
     found = [node(number) for number in range(NODES)] + PAIRS + [pair(1, 999)]
     random.Random(seed).shuffle(found)
     part = ClusterPart()
-    pieces = packed([(7, one) for one in found], size_in_cluster)
+    pieces = packed([(7, one) for one in found])
     assert pieces.keys() == {7}
     part.add(pieces[7])
     assert part.is_full == (most == 100)

@@ -5,7 +5,7 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
 from beam_sts import DeduplicateTexts, UserError
-from beam_sts.candidates.beam_pack import in_list
+from beam_sts.candidates.beam_pack import in_list, pieces
 from beam_sts.dedup import beam_texts
 from beam_sts.dedup.beam_texts import Fields, ReadRows
 from beam_sts.dedup.distinct import Grouping
@@ -56,10 +56,10 @@ def test_a_field_among_several_that_there_is_not_is_named():
 
 def sent(texts, **settings):
     """What the rows of one bundle carry into the shuffle: keys and copies."""
-    step = beam_texts._ByText(Grouping(**settings))
+    step = beam_texts._ByText(Grouping(**settings), 3)
     step.start_bundle()
     found = [pair for row in rows(texts) for pair in step.process(row)]
-    return found + [one.value for one in step.finish_bundle()]
+    return [group for _, group in found + [one.value for one in step.finish_bundle()]]
 
 
 def carried(texts, **settings):
@@ -84,7 +84,7 @@ def test_what_waits_in_a_bundle_is_bounded(bound, size, monkeypatch):
 
 def test_the_copies_that_travel_together_are_bounded(monkeypatch):
     monkeypatch.setattr(beam_texts, "_COPIES_AT_ONCE", 100)
-    assert [len(in_list(copies[4])) for _, copies in sent(["hot"] * 250)] == [100, 100, 50]
+    assert [len(in_list(copies[5])) for _, copies in sent(["hot"] * 250)] == [100, 100, 50]
 
 
 def test_a_distinct_text_is_the_same_whatever_bundles_its_rows_were_in():
@@ -93,18 +93,29 @@ def test_a_distinct_text_is_the_same_whatever_bundles_its_rows_were_in():
     for cuts in ([7], [3, 4], [1] * 7):
         parts, begin = [], 0
         for size in cuts:
-            step = beam_texts._ByText(Grouping())
+            step = beam_texts._ByText(Grouping(), 1)
             step.start_bundle()
             parts += [p for row in rows(texts)[begin : begin + size] for p in step.process(row)]
             parts += [one.value for one in step.finish_bundle()]
             begin += size
-        key, values = parts[0][0], [value for _, value in parts]
-        for order in (values, values[::-1]):
-            *members, made = beam_texts._JoinGroups(Grouping()).process((key, order))
+        groups = [group for _, group in parts]
+        for order in (groups, groups[::-1]):
+            *members, made = beam_texts._JoinGroups(Grouping()).process((0, pieces(order)))
             found.append((made, sorted(row for one in members for row in one.value[1][0])))
     assert all(one == found[0] for one in found)
     (name, info), behind = found[0]
     assert (name, info.text, info.rows, behind) == ((0, 0), "hot", 7, [(0, at) for at in range(7)])
+
+
+def test_short_texts_share_shards_and_a_long_one_has_its_own_key():
+    step = beam_texts._ByText(Grouping(), 2)
+    step.start_bundle()
+    texts = [*map(str, range(50)), "a" * 3000, "a" * 3000, "b" * 3000]
+    assert not [one for row in rows(texts) for one in step.process(row)]
+    keys = [one.value[0] for one in step.finish_bundle()]
+    assert set(keys[:50]) == {0, 1}
+    assert len(keys) == 52
+    assert len(set(keys[50:]) - {0, 1}) == 2
 
 
 def test_only_what_an_element_carries_goes_on():

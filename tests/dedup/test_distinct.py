@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_sts.arrays import best_of_groups, sort_rank
-from beam_sts.candidates.beam_pack import in_list
+from beam_sts.candidates.beam_pack import in_list, pieces
 from beam_sts.candidates.keys import hash128
 from beam_sts.dedup.beam_texts import Row, TextInfo, _ByText, _JoinGroups
 from beam_sts.dedup.distinct import Grouping, distinct_texts
@@ -58,15 +58,21 @@ def test_bundles_make_the_texts_of_the_whole(rows, rule, size):
     ]
     sent = defaultdict(list)
     for start in range(0, len(elements), size):
-        step = _ByText(rule)
+        step = _ByText(rule, 3)
         step.start_bundle()
         found = [one for element in elements[start : start + size] for one in step.process(element)]
-        for key, group in found + [one.value for one in step.finish_bundle()]:
-            sent[key].append(group)
-    made = {}
-    for group in sent.items():
-        *members, (name, info) = _JoinGroups(rule).process(group)
-        assert all(isinstance(one, beam.pvalue.TaggedOutput) for one in members)
-        ids = sorted(row for one in members if one.tag == "members" for row in in_list(one.value[1][0]))
-        made[name] = TextInfo(*info).best, info.rows, ids
+        for shard, group in found + [one.value for one in step.finish_bundle()]:
+            sent[shard] += pieces([group])
+    assert all(shard in range(3) for shard in sent)
+    made, members = {}, defaultdict(list)
+    for shard in sent.items():
+        for one in _JoinGroups(rule).process(shard):
+            if not isinstance(one, beam.pvalue.TaggedOutput):
+                name, info = one
+                assert name not in made
+                made[name] = TextInfo(*info).best, info.rows, members[name]
+            elif one.tag == "members":
+                members[one.value[0]] += in_list(one.value[1][0])
+    for ids in members.values():
+        ids.sort()
     assert made == grouped(rows, rule)

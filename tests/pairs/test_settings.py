@@ -68,6 +68,7 @@ DEDUP = {
     "bucket_cap": ("--bucket_cap", less(2)),
     "component_rounds": ("--component_rounds", less(0)),
     "blocks": (None, less(1)),
+    "row_shards": (None, less(1)),
     "max_pairs": ("--max_pairs", less(1, ((-1, "x"), (1.5, True)))),
     "model_share": ("--model_share", SHARE),
     "minhash": (None, ((), (0.7, "char4", {"similarity": 0.7}))),
