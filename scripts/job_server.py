@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,7 +106,10 @@ def job_server_jar(engine: str, folder: Path) -> Path:
         project.mkdir(parents=True, exist_ok=True)
         dependencies = "".join(_DEPENDENCY.format(*part) for part in made_of.parts)
         (project / "pom.xml").write_text(_POM.format(dependencies=dependencies, main=made_of.main))
-        subprocess.run(["mvn", "--quiet", "--batch-mode", "package"], cwd=project, check=True)
+        # Maven writes colour codes to standard output, which is for the options that the commands print.
+        subprocess.run(
+            ["mvn", "--quiet", "--batch-mode", "package"], cwd=project, check=True, stdout=sys.stderr
+        )
         (project / "target" / "job-server-1.jar").rename(target)
         shutil.rmtree(project)
     return target

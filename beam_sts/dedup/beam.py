@@ -176,7 +176,6 @@ class DeduplicateTexts(beam.PTransform):
         pairs = verified["pairs"]
         verify = not earlier or self.completes
         decided = self._decide(pairs, joined, distinct.texts, learnt, verify=verify)
-        scored = (pairs, decided.guard) | "Scored" >> beam.Flatten()
         at = [] if decided.threshold is None else [beam.pvalue.AsSingleton(decided.threshold)]
         outcome = (
             {"verdict": decided.verdicts, "members": distinct.members}
@@ -213,7 +212,7 @@ class DeduplicateTexts(beam.PTransform):
             | "Report" >> beam.Map(report, self._settings, learnt[0], tally, *at)
         )
         equal = distinct.members | "Equal" >> beam.FlatMapTuple(_equal)
-        pairs = (scored, equal) | "All pairs" >> beam.Flatten()
+        pairs = (decided.scored, decided.guard, equal) | "All pairs" >> beam.Flatten()
         pairs = pairs | "As they are given" >> beam.FlatMap(_given, against)
         kept, removed, clusters = (split_rows[name] for name in ("kept", "removed", "clusters"))
         kind = inputs["rows"].element_type
@@ -287,6 +286,8 @@ class DeduplicateTexts(beam.PTransform):
         connects them to others at a higher threshold either.
         """
         s = self._settings
+        # Flink cannot plan a flatten whose input another shuffle has too: github.com/apache/beam/issues/34647
+        scored = pairs | "Scored" >> beam.Map(lambda piece: piece)
         lowest = float(np.float32(min([self._policy.threshold, *self._thresholds[:1]])))
         named = (
             pairs
@@ -303,8 +304,8 @@ class DeduplicateTexts(beam.PTransform):
         clusters = parts | "Clusters" >> _Clusters(joined.number)
         first = clusters | "Decide" >> beam.ParDo(decide, *learnt).with_outputs("guard", "report", main="of")
         if s.keep_rows is None:
-            return _Decided(first["of"], first["guard"], [first["report"]], None)
-        parts["edge"] = (pairs, first["guard"]) | "All scored" >> beam.Flatten()
+            return _Decided(first["of"], scored, first["guard"], [first["report"]], None)
+        parts["edge"] = (scored, first["guard"]) | "All scored" >> beam.Flatten()
         clusters = parts | "Whole clusters" >> _Clusters(joined.number)
         searched = {"clusters": clusters, "texts": texts}
         threshold = searched | "Find threshold" >> FindThreshold(self._policy, s.keep_rows)
@@ -312,13 +313,17 @@ class DeduplicateTexts(beam.PTransform):
         second = clusters | "Decide again" >> beam.ParDo(DecideAgain(s), at).with_outputs("report", main="of")
         accepted = pairs | "Accepted at it" >> beam.Map(accepted_part, at)
         reports = [first["report"], second["report"], accepted]
-        return _Decided(second["of"], first["guard"], reports, threshold)
+        return _Decided(second["of"], scored, first["guard"], reports, threshold)
 
 
 class _Decided(NamedTuple):
-    """Decisions about texts, pairs scored for them, parts of the report, and the found threshold or None."""
+    """Decisions about texts, all scored pairs, those scored for the decisions, parts of the report.
+
+    ``threshold``: the found threshold or None.
+    """
 
     verdicts: beam.PCollection
+    scored: beam.PCollection
     guard: beam.PCollection
     reports: list[beam.PCollection]
     threshold: beam.PCollection | None
