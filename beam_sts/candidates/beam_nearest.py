@@ -2,27 +2,31 @@
 
 The pure counterparts are ``lexical_neighbours`` of ``beam_sts.candidates.neighbours`` and
 ``static_embedding`` of ``beam_sts.candidates.vectors``. For the first, the sorted ids are cut into blocks,
-each block is compared with every block by the pure functions, and each text keeps its best neighbours over
-all blocks. So the result is exact and equal to that of one machine. Each block is copied once per block, so
-there is a limit of ``MOST_BLOCKS``. A worker holds two blocks in memory.
+each pair of blocks is compared by the pure functions, and each text keeps its best neighbours over all
+blocks. So the result is exact and equal to that of one machine. Each block is copied once per block, so there
+is a limit of ``MOST_BLOCKS``. A worker holds two blocks in memory.
 """
 
 from __future__ import annotations
 
 import bisect
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+from apache_beam import pvalue
 from numpy.typing import NDArray
 from scipy import sparse
 
 from beam_sts.arrays import IntArray
 from beam_sts.candidates.beam_buckets import batch_texts
-from beam_sts.candidates.beam_join import TextsSize
+from beam_sts.candidates.beam_join import Size, TextsSize
+from beam_sts.candidates.beam_neighbours import MergeRanked, Ranked, ranked_pairs
+from beam_sts.candidates.beam_pack import Pack, unpacked_piece
 from beam_sts.candidates.beam_shingles import RangeCounts, ShingleFrequencies, whole_counts
 from beam_sts.candidates.dense import pack_points
 from beam_sts.candidates.keys import parse_shingle
@@ -37,6 +41,12 @@ BLOCK = 16_384
 MOST_BLOCKS = 64
 """The most blocks: a million texts of 350 characters shuffle some 100 GB, twice as many four times that."""
 
+_SMALL_BLOCK, _SMALL_BLOCKS = 1 << 17, 1 << 9
+"""On Flink, characters in a block while there are at most so many blocks.
+
+It makes one record of two blocks, some 0.7 MB, which must fit into a sort buffer of 2 MB.
+"""
+_MAKES_RECORDS = ("FlinkRunner", "PortableRunner")
 _SAMPLE = 100  # sampled ids per block, from which the cuts are chosen
 
 
@@ -74,18 +84,14 @@ def _nearest_sparse(
     return nearest_rows(queries, points, min(count, points.shape[0]), threads=1)
 
 
-class _Packed(NamedTuple):
-    number: int
-    ids: list[Any]
-    vectors: list[bytes]
-
-
 class _NearestInBlocks(beam.PTransform):
-    """``(id, packed vector)`` -> ``((id, id), "lexical")``, distinct pairs, the lower id first.
+    """A dict of ``vectors`` ``(id, packed vector)`` and ``size`` -> ``((id, id), "lexical")``.
+
+    The pairs are distinct, the lower id first. ``size`` is the ``Size`` of the texts.
 
     Args:
         k: the number of neighbours of each text.
-        blocks: the number of blocks, see ``blocks_for``.
+        blocks: the least number of blocks, see ``blocks_for``.
         sided: ids are ``(side, id)``, with side 0 or 1, and neighbours are searched on the other side only.
         asks: if there are sides, those whose texts get neighbours.
     """
@@ -94,25 +100,28 @@ class _NearestInBlocks(beam.PTransform):
         super().__init__()
         if k < 1:
             raise ValueError(f"k {k} must be at least 1")
-        self._k, self._blocks, self._asks = k, blocks, tuple(asks) if sided else ()
+        self._k, self._least, self._asks = k, blocks, tuple(asks) if sided else ()
 
-    def expand(self, vectors: beam.PCollection) -> beam.PCollection:
-        """Cut into blocks, compare each block with every block, and drop repeated pairs."""
-        some = vectors | "With a vector" >> beam.Filter(lambda one: len(one[1]) > 0)
-        sample = (
+    def expand(self, collections: dict[str, beam.PCollection]) -> beam.PCollection:
+        """Cut into blocks, compare each pair of blocks, and merge the neighbours of a text."""
+        some = collections["vectors"] | "With a vector" >> beam.Filter(lambda one: len(one[1]) > 0)
+        small = type(some.pipeline.runner).__name__ in _MAKES_RECORDS
+        blocks = pvalue.AsSingleton(collections["size"] | "Blocks" >> beam.Map(_blocks, self._least, small))
+        cuts = (
             some
             | "Ids" >> beam.Map(lambda one: (_drawn(one[0]), one[0]))
-            | "Sample" >> beam.combiners.Top.Smallest(_SAMPLE * self._blocks)
-            | "Cut" >> beam.Map(_cuts, self._blocks)
+            | "Sample" >> beam.combiners.Top.Smallest(_SAMPLE * max(self._least, _SMALL_BLOCKS))
+            | "Cut" >> beam.Map(_cuts, blocks)
         )
         return (
             some
-            | "Block" >> beam.Map(_by_block, beam.pvalue.AsSingleton(sample))
-            | "Blocks" >> beam.GroupByKey()
-            | "Pack" >> beam.Map(_pack)
-            | "To every block" >> beam.FlatMap(_to_every, self._blocks)
+            | "Block" >> beam.Map(_by_block, pvalue.AsSingleton(cuts))
+            | "Pack" >> beam.ParDo(Pack())
+            | "To every block" >> beam.FlatMap(_to_every, blocks)
             | "Meet" >> beam.GroupByKey()
             | "Nearest" >> beam.ParDo(_Nearest(self._k, self._asks))
+            | "Merge" >> beam.CombinePerKey(MergeRanked(self._k))
+            | "Pairs" >> beam.FlatMap(ranked_pairs)
             | "Distinct" >> beam.Distinct()
             | "Name" >> beam.Map(lambda pair: (pair, "lexical"))
         )
@@ -120,6 +129,10 @@ class _NearestInBlocks(beam.PTransform):
 
 def _drawn(ident: Any) -> bytes:
     return hashlib.blake2b(repr(ident).encode(), digest_size=8).digest()
+
+
+def _blocks(size: Size, least: int, small: bool) -> int:
+    return max(least, min(_SMALL_BLOCKS, -(-size.characters // _SMALL_BLOCK)) if small else 1)
 
 
 def _cuts(sample: list[tuple[bytes, Any]], blocks: int) -> list[Any]:
@@ -132,41 +145,37 @@ def _by_block(one: tuple[Any, bytes], cuts: list[Any]) -> tuple[int, tuple[Any, 
     return bisect.bisect_right(cuts, one[0]), one
 
 
-def _pack(block: tuple[int, Iterable[tuple[Any, bytes]]]) -> _Packed:
-    number, ones = block
-    ordered = sorted(ones, key=lambda one: one[0])
-    return _Packed(number, [ident for ident, _ in ordered], [vector for _, vector in ordered])
-
-
-def _to_every(block: _Packed, blocks: int) -> Iterator[tuple[int, _Packed]]:
-    for number in range(blocks):
-        yield number, block
+def _to_every(one: tuple[int, bytes], blocks: int) -> Iterator[tuple[tuple[int, int], tuple[int, bytes]]]:
+    """A piece of a block -> the pairs of this block and each other."""
+    for other in range(blocks):
+        yield (min(one[0], other), max(one[0], other)), one
 
 
 class _Nearest(beam.DoFn):
-    """(block number, all blocks) -> the pairs of the texts in that block."""
+    """Two blocks -> for each of their texts, the nearest of the other block as :data:`Ranked`."""
 
     def __init__(self, k: int, asks: Sequence[int]) -> None:
         self._k, self._asks = k, asks
 
-    def process(self, met: tuple[int, Iterable[_Packed]]) -> Iterator[tuple[Any, Any]]:
-        number, blocks = met
-        own = next((block for block in blocks if block.number == number), None)
-        if own is None:  # the block is empty
-            return
-        unpacked = (self._unpacked(block) for block in blocks)
-        owner, code, _ = nearest_in_blocks(
-            self._unpacked(own), unpacked, self._k, _nearest_sparse, asks=self._asks
-        )
-        for block in blocks:
-            here = np.flatnonzero(code >> 32 == block.number)
-            for row, place in zip(owner[here].tolist(), (code[here] & PLACE).tolist(), strict=True):
-                a, b = own.ids[row], block.ids[place]
-                yield (a, b) if a <= b else (b, a)
-
-    def _unpacked(self, block: _Packed) -> VectorBlock:
-        side = np.array([ident[0] if self._asks else 0 for ident in block.ids], np.int8)
-        return VectorBlock(block.number, _unpack(block.vectors), side)
+    def process(self, met: tuple[tuple[int, int], Iterable[tuple[int, bytes]]]) -> Iterator[Any]:
+        (first, second), several = met
+        found: dict[int, list[tuple[Any, bytes]]] = {first: [], second: []}
+        for number, piece in several:
+            found[number] += unpacked_piece(piece)
+        ids, blocks = dict[int, list[Any]](), dict[int, VectorBlock]()
+        for number, some in found.items():
+            some.sort(key=lambda one: one[0])
+            ids[number] = [ident for ident, _ in some]
+            side = np.array([ident[0] if self._asks else 0 for ident in ids[number]], np.int8)
+            blocks[number] = VectorBlock(number, _unpack([vector for _, vector in some]), side)
+        for own, other in {(first, second), (second, first)}:
+            rows = nearest_in_blocks(blocks[own], [blocks[other]], self._k, _nearest_sparse, asks=self._asks)
+            owners, places, products = (column.tolist() for column in (rows[0], rows[1] & PLACE, rows[2]))
+            ranked: defaultdict[int, list[Ranked]] = defaultdict(list)
+            for row, place, product in zip(owners, places, products, strict=True):
+                ranked[row].append((-product, ids[other][place], b""))
+            for row, nearest in ranked.items():
+                yield ids[own][row], nearest
 
 
 class StaticVectors(beam.PTransform):
@@ -242,7 +251,7 @@ class LexicalCandidates(beam.PTransform):
 
     Args:
         k: the number of neighbours of each text.
-        blocks: the number of blocks, see ``blocks_for``.
+        blocks: the least number of blocks, see ``blocks_for``.
         shingle: ``charN`` or ``wordN``.
         sided: ids are ``(side, id)``, and neighbours are searched on the other side only.
         asks: if there are sides, those whose texts get neighbours.
@@ -272,14 +281,14 @@ class LexicalCandidates(beam.PTransform):
 
     def expand(self, texts: beam.PCollection) -> beam.PCollection:
         """Count the shingles, weight them, and compare the texts."""
-        counted = ShingleFrequencies(self._unit, self._size, texts | "Size" >> TextsSize())
-        total = texts | "Frequencies" >> counted
-        return (
+        size = texts | "Size" >> TextsSize()
+        total = texts | "Frequencies" >> ShingleFrequencies(self._unit, self._size, size)
+        vectors = (
             texts
             | "Batch" >> batch_texts()
             | "Weigh" >> beam.ParDo(_Weigh(self._unit, self._size), beam.pvalue.AsList(total))
-            | "Near" >> self._nearest
         )
+        return {"vectors": vectors, "size": size} | "Near" >> self._nearest
 
 
 class _Weigh(beam.DoFn):

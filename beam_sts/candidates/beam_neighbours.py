@@ -109,7 +109,8 @@ class NeighbourCandidates(beam.PTransform):
             | "Compare" >> beam.FlatMap(_compare, k, asks)
             | "Merge" >> beam.CombinePerKey(MergeRanked(k))
         )
-        return Nearest(found | "Pairs" >> beam.FlatMap(_pairs, self._source), report)
+        pairs = found | "Pairs" >> beam.FlatMap(ranked_pairs)
+        return Nearest(pairs | "Name" >> beam.Map(lambda pair, of: (pair, of), self._source), report)
 
 
 def _sides(ids: Iterable[Any], sided: bool) -> IntArray:
@@ -266,7 +267,8 @@ def _compare(
         yield members[owner[start]][0], [(value, members[row][0], b"") for value, row in ranked]
 
 
-def _pairs(found: tuple[Any, list[Ranked]], source: str) -> Iterator[tuple[tuple[Any, Any], str]]:
+def ranked_pairs(found: tuple[Any, list[Ranked]]) -> Iterator[tuple[Any, Any]]:
+    """An id and its neighbours -> a pair with each, the lower id first."""
     own, ranked = found
     for _, other, _ in ranked:
-        yield ((own, other) if own <= other else (other, own)), source
+        yield (own, other) if own <= other else (other, own)

@@ -8,9 +8,9 @@ import pyarrow as pa
 
 
 def dump_table(table: pa.Table) -> bytes:
-    """A table as the bytes of an Arrow IPC stream."""
+    """A table as the bytes of an Arrow IPC stream, compressed."""
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
         writer.write_table(table)
     return bytes(sink.getvalue())
 

@@ -13,6 +13,7 @@ from apache_beam import pvalue
 from numpy.typing import NDArray
 
 from beam_sts.arrays import IntArray, group_rows
+from beam_sts.candidates.beam_pack import Pack, unpacked
 from beam_sts.candidates.dense import pack_points
 from beam_sts.candidates.rejects import REJECTED, write_rejected
 from beam_sts.candidates.source import Source
@@ -129,6 +130,7 @@ class MineSlices(beam.PTransform):
         scored = (
             proposed.pairs
             | "By shard" >> beam.Map(_by_shard, run.settings.seed, run.cuts.shards)
+            | "Pack" >> beam.ParDo(Pack())
             | "Shards" >> beam.GroupByKey()
             | "Score" >> beam.ParDo(_ScoreShard(run)).with_outputs("counts", main="shards")
         )
@@ -241,9 +243,9 @@ class _ScoreShard(beam.DoFn):
         scorer = PairScorer(run.settings.model, **run.settings.scorer_args)
         self._writer = PairShardWriter(run.output, run.settings, run.cuts.shards, scorer)
 
-    def process(self, shard: tuple[int, Iterable[tuple[Any, ...]]]) -> Iterator[Any]:
+    def process(self, shard: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
         number, found = shard
-        pairs = sorted(found, key=lambda pair: pair[:3])
+        pairs = sorted(unpacked(found), key=lambda pair: pair[:3])
         draw, name_a, name_b, of_a, of_b, origin = zip(*pairs, strict=True)
         texts = PairTexts(
             np.array([test for test, _ in of_a], bool),
