@@ -46,6 +46,9 @@ _SMALL_BLOCK, _SMALL_BLOCKS = 1 << 17, 1 << 9
 
 It makes one record of two blocks, some 0.7 MB, which must fit into a sort buffer of 2 MB.
 """
+_TEXT, _VECTOR = 350, 850
+"""Characters of a usual text, and bytes of its vector, compressed."""
+_OF_PART = 40_000_000  # bytes: 240 MB of a part were more than a task manager's direct memory
 _MAKES_RECORDS = ("FlinkRunner", "PortableRunner")
 _SAMPLE = 100  # sampled ids per block, from which the cuts are chosen
 
@@ -53,6 +56,16 @@ _SAMPLE = 100  # sampled ids per block, from which the cuts are chosen
 def blocks_for(texts: int) -> int:
     """The number of blocks for a number of texts."""
     return 1 + texts // BLOCK
+
+
+def parts_for(texts: int) -> int:
+    """The number of parts of a job on Flink in which each sends some 40 MB of the vectors of this many texts.
+
+    >>> parts_for(3_000), parts_for(20_000), parts_for(100_000)
+    (1, 23, 570)
+    """
+    blocks = min(_SMALL_BLOCKS, 1 + texts * _TEXT // _SMALL_BLOCK)
+    return -(-texts * blocks * _VECTOR // _OF_PART)
 
 
 def _pack_rows(vectors: sparse.csr_matrix) -> list[bytes]:

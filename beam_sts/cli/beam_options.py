@@ -167,10 +167,13 @@ def _let_parts_wait_for_slots(options: PipelineOptions) -> None:
         flink.execution_mode_for_batch = "BATCH"
 
 
-def note_few_parts(options: PipelineOptions, rows: int, console: Console) -> None:
-    """Warn if a job on Flink has so few parts that their output may not fit into a task manager's memory."""
+def note_few_parts(options: PipelineOptions, rows: int, console: Console, least: int = 1) -> None:
+    """Warn if a job on Flink has so few parts that what they send may not fit into a task manager's memory.
+
+    ``least``: how many parts the job needs for other reasons than its rows.
+    """
     parts = max(1, options.view_as(FlinkRunnerOptions).parallelism)
-    wanted = -(-rows // ROWS_A_PART)
+    wanted = max(-(-rows // ROWS_A_PART), least)
     if is_runner(options, "flink") and wanted > 2 * parts:
         console.note(
             "parallelism",

@@ -255,7 +255,7 @@ def run_on_beam(args: argparse.Namespace, job: DedupJob, options: Any) -> dict[s
     """Run with a Beam runner. Returns the summary."""
     from apache_beam.options.pipeline_options import StandardOptions
 
-    from beam_sts.candidates.beam_nearest import blocks_for
+    from beam_sts.candidates.beam_nearest import blocks_for, parts_for
     from beam_sts.cli.beam_options import note_few_parts, run_pipeline
     from beam_sts.dedup.beam_components import MOST_NODES, ROUNDS
     from beam_sts.dedup.beam_files import REPORT, BeamSettings, DeduplicateSlices
@@ -265,7 +265,9 @@ def run_on_beam(args: argparse.Namespace, job: DedupJob, options: Any) -> dict[s
     clock = Clock()
     against = job.sources[1] if args.against else None
     rows = sum(source.plan.rows for source in job.sources)
-    note_few_parts(options, rows, console_of(args))
+    note_few_parts(
+        options, rows, console_of(args), parts_for(rows) if "lexical" in job.proposal.sources else 1
+    )
     rounds = args.component_rounds
     settings = BeamSettings(
         job.writer,

@@ -285,11 +285,11 @@ def _on_one_machine(args: argparse.Namespace, job: MineJob, clock: Clock) -> Min
 
 
 def _on_beam(args: argparse.Namespace, job: MineJob, options: Any, clock: Clock) -> MineCounts:
-    from beam_sts.candidates.beam_nearest import blocks_for
+    from beam_sts.candidates.beam_nearest import blocks_for, parts_for
     from beam_sts.cli.beam_options import note_few_parts, run_pipeline
     from beam_sts.mining.beam_files import COUNTS, MineRun, MineSlices
 
-    note_few_parts(options, job.texts, console_of(args))
+    note_few_parts(options, job.texts, console_of(args), parts_for(job.texts) if job.settings.lexical else 1)
     settings = replace(job.settings, model=job.checkpoint.name)
     mine = MineRun(job.output, job.source, settings, job.cuts, blocks_for(job.texts), job.queries)
     run_pipeline(options, mine.units, MineSlices(mine))

@@ -45,7 +45,7 @@ from beam_sts.mining.triplets import (
 from beam_sts.scoring.decisions import decisive
 from beam_sts.scoring.scorer import PairScorer
 
-PAIRS_PER_SHARD = 50_000
+PAIRS_PER_SHARD = 1 << 13
 TEXTS_PER_RANDOM_SHARD = 50_000
 REJECTED_QUERIES = f"{REJECTED}_queries"
 FOLDERS = (

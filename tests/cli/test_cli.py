@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from beam_sts.candidates.beam_nearest import parts_for
 from beam_sts.cli import child, score
 from beam_sts.cli.beam_options import local_options, note_few_parts, only_built, worker_threads
 from beam_sts.cli.console import Console
@@ -134,6 +135,10 @@ def test_parts_of_a_job_on_flink_wait_for_slots_and_few_are_noted(tmp_path, caps
     assert not capsys.readouterr().err
     note_few_parts(flink, 10_000_000, Console())
     assert "--parallelism 4: for 10,000,000 rows give --parallelism=153." in capsys.readouterr().err
+    note_few_parts(flink, 3_000, Console(), parts_for(3_000))
+    assert not capsys.readouterr().err
+    note_few_parts(flink, 20_000, Console(), parts_for(20_000))
+    assert "--parallelism 4: for 20,000 rows give --parallelism=23." in capsys.readouterr().err
 
 
 def test_only_a_job_server_that_beam_starts_is_watched(tmp_path):
