@@ -170,7 +170,7 @@ def _let_parts_wait_for_slots(options: PipelineOptions) -> None:
 def note_few_parts(options: PipelineOptions, rows: int, console: Console, least: int = 1) -> None:
     """Warn if a job on Flink has so few parts that what they send may not fit into a task manager's memory.
 
-    ``least``: how many parts the job needs for other reasons than its rows.
+    ``least``: the number of parts that is needed whatever the number of rows.
     """
     parts = max(1, options.view_as(FlinkRunnerOptions).parallelism)
     wanted = max(-(-rows // ROWS_A_PART), least)
