@@ -49,10 +49,10 @@ class PrismWorkers(Cluster):
 
 
 CLUSTERS = {"PrismRunner": PrismWorkers, "FlinkRunner": FlinkCluster, "SparkRunner": SparkCluster}
-LIMIT_MIB = {None: 1500, "FnApiRunner": 3000, "PrismRunner": 5000, "FlinkRunner": 1100, "SparkRunner": 2000}
+LIMIT_MIB = {None: 1500, "FnApiRunner": 3000, "PrismRunner": 2000, "FlinkRunner": 1100, "SparkRunner": 2000}
 """Of each process, by the runner."""
-WORKER_MIB = {"FlinkRunner": 1100, "PrismRunner": 2000, "SparkRunner": 1024}
-"""Of each Python worker that a pool has started. Prism gives it a whole step at once."""
+WORKER_MIB = 953
+"""Of each Python worker that a pool has started: 1 GB."""
 
 
 @pytest.fixture(scope="module", params=OPTIONS)
@@ -93,7 +93,7 @@ def checked_peaks(runner, verb, source, output, *options):
     print(f"\n{source.stem}, {verb}, {runner}: {time.monotonic() - begun:.0f} s, MiB {peaks}")
     assert max(peaks.values()) < LIMIT_MIB[runner], peaks
     workers = [most for name, most in peaks.items() if "worker_pool" in name]
-    assert max(workers, default=0) < WORKER_MIB.get(runner, 1), peaks
+    assert max(workers, default=0) < WORKER_MIB, peaks
 
 
 @pytest.fixture(scope="module")
