@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 
-from beam_sts.candidates.beam_buckets import BucketCandidates, KeyTexts
+from beam_sts.candidates.beam_buckets import BucketCandidates, KeysAsSets, KeyTexts
 from beam_sts.candidates.beam_given import GivenCandidates
 from beam_sts.candidates.beam_nearest import LexicalCandidates, StaticVectors
 from beam_sts.candidates.beam_neighbours import NeighbourCandidates
@@ -48,6 +48,7 @@ class ProposeCandidates(beam.PTransform):
         against: whether there are texts of side 1. If so, pairs cross the sides, and with ``proposal.within``
             also join texts of side 0.
         blocks: the number of blocks in the search for neighbours (``beam_sts.candidates.beam_nearest``).
+        shards: the number of shards of buckets (``beam_sts.candidates.beam_buckets``).
         load: arguments of ``load_checkpoint``.
     """
 
@@ -58,11 +59,12 @@ class ProposeCandidates(beam.PTransform):
         *,
         against: bool = False,
         blocks: int = 1,
+        shards: int = 1,
         load: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self._proposal, self._model, self._load = proposal, model, load or {}
-        self._blocks = blocks
+        self._blocks, self._shards = blocks, shards
         self._against = against
 
     def expand(self, about: dict[str, beam.PCollection]) -> ProposedCollections:
@@ -101,14 +103,18 @@ class ProposeCandidates(beam.PTransform):
             return given.pairs, given.counts
         if search.by_keys:
             if name == "block":
-                keyed = own(about["blocks"], "keys", 1) | f"{label}: of it" >> beam.Filter(
-                    lambda one, block: one[0][0] == block, search.block
+                of_it = own(about["blocks"], "keys", 1) | f"{label}: of it" >> beam.FlatMapTuple(
+                    lambda key, name, block: [(key[1], name)] if key[0] == block else [], search.block
                 )
+                keyed = of_it | f"{label}: keys" >> KeysAsSets()
             else:
                 keyed = own(about["texts"], "texts") | f"{label}: keys" >> KeyTexts(proposal.keys_by(name))
             if across:
-                keyed = keyed | f"{label}: sides" >> beam.MapTuple(lambda key, name: (key, (name[0], name)))
-            found = keyed | f"{label}: pairs" >> BucketCandidates(name, proposal.cap, sided=across)
+                keyed = keyed | f"{label}: sides" >> beam.MapTuple(
+                    lambda keys, names: (keys, [(name[0], name) for name in names])
+                )
+            bucketed = BucketCandidates(name, proposal.cap, self._shards, sided=across)
+            found = keyed | f"{label}: pairs" >> bucketed
             return found.pairs, found.reports
         if name == "lexical":
             nearest = LexicalCandidates(proposal.k, self._blocks, sided=across)

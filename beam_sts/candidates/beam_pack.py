@@ -55,7 +55,7 @@ class Pack(beam.DoFn):
         self._all += size
         if self._bytes[key] >= _OF_KEY:
             self._all -= self._bytes.pop(key)
-            yield key, _piece(self._waiting.pop(key))
+            yield key, packed_list(self._waiting.pop(key))
         elif self._all >= _OF_ALL:
             yield from self._every()
 
@@ -68,7 +68,7 @@ class Pack(beam.DoFn):
         waiting = self._waiting
         self.start_bundle()
         for key, encoded in waiting.items():
-            yield key, _piece(encoded)
+            yield key, packed_list(encoded)
 
 
 class PackByShard(beam.PTransform):
@@ -122,12 +122,22 @@ def pieces(elements: Iterable[Any]) -> Iterator[bytes]:
     yield from (one.value[1] for one in pack.finish_bundle())
 
 
-def _piece(encoded: list[bytes]) -> bytes:
-    content: bytes = _CODER.encode(encoded)
+def packed_list(elements: list[Any]) -> bytes:
+    """Encode and compress a list, for :func:`unpacked_list`."""
+    content: bytes = _CODER.encode(elements)
     if len(content) < _SMALL:
         return bytes(_HEAD) + content
     compressed: bytes = pa.compress(content, "zstd", asbytes=True)
     return len(content).to_bytes(_HEAD, "little") + compressed
+
+
+def unpacked_list(piece: bytes) -> list[Any]:
+    """The elements of a list."""
+    size, content = int.from_bytes(piece[:_HEAD], "little"), piece[_HEAD:]
+    if size:
+        content = pa.decompress(content, size, "zstd", asbytes=True)
+    found: list[Any] = _CODER.decode(content)
+    return found
 
 
 def unpacked(packed: Iterable[bytes]) -> Iterator[Any]:
@@ -138,15 +148,12 @@ def unpacked(packed: Iterable[bytes]) -> Iterator[Any]:
 
 def unpacked_piece(piece: bytes) -> Iterator[Any]:
     """The elements in a piece."""
-    size, content = int.from_bytes(piece[:_HEAD], "little"), piece[_HEAD:]
-    if size:
-        content = pa.decompress(content, size, "zstd", asbytes=True)
-    yield from map(_CODER.decode, _CODER.decode(content))
+    yield from map(_CODER.decode, unpacked_list(piece))
 
 
 def packed_if_many(elements: list[Any]) -> list[Any] | bytes:
     """The elements as they are, or in one piece if they are many; packing few takes more than it saves."""
-    return _piece([*map(_CODER.encode, elements)]) if len(elements) > _FEW else elements
+    return packed_list([*map(_CODER.encode, elements)]) if len(elements) > _FEW else elements
 
 
 def in_list(found: list[Any] | bytes) -> list[Any]:

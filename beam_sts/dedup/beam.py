@@ -258,6 +258,7 @@ class DeduplicateTexts(beam.PTransform):
             self._scoring.model,
             against=against,
             blocks=self._settings.blocks,
+            shards=self._settings.row_shards,
             load=self._settings.load,
         )
 

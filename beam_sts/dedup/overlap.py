@@ -14,12 +14,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy import sparse
 
-from beam_sts.arrays import distinct_values
+from beam_sts.arrays import IntArray, distinct_values
 from beam_sts.candidates.keys import normalise, text_blocks
 from beam_sts.candidates.tf_idf import COLUMNS, shingle_counts, shingle_frequency
 
 SHINGLE = ("char", 3)
 """The unit that is counted: sequences of three characters."""
+
+_PAIRS_AT_ONCE = 1 << 10
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,16 @@ class Overlap:
     @classmethod
     def of(cls, frequency: NDArray[np.int64], texts: int) -> Overlap:
         """Make the weights from the counts of ``shingle_frequency`` with ``SHINGLE``, in n texts."""
-        return cls(np.log1p((texts + 1) / (frequency + 1)))
+        weights = frequency + np.float64(1)  # one array of 32 MB instead of four
+        np.divide(texts + 1, weights, out=weights)
+        return cls(np.log1p(weights, out=weights))
 
     def scores(self, text_a: pa.Array, text_b: pa.Array) -> NDArray[np.float32]:
         """The overlap of n pairs, from 0 to 1; 0 if a text has no trigram. Float32 of shape (n,)."""
         texts, (a, b) = distinct_values(text_a, text_b)
         vectors = self._vectors(texts)
-        square = np.asarray(vectors.multiply(vectors).sum(axis=1)).ravel()
-        shared = np.asarray(vectors[a].multiply(vectors[b]).sum(axis=1)).ravel()
+        every = np.arange(len(texts))
+        square, shared = _products(vectors, every, every), _products(vectors, a, b)
         light, heavy = np.minimum(square[a], square[b]), np.maximum(square[a], square[b])
         length = light**0.6 * heavy**0.4
         share = np.divide(shared, length, out=np.zeros(len(a)), where=length > 0)
@@ -70,3 +74,12 @@ class Overlap:
             values = (1 + np.log(counts.data)) * self.weights[counts.indices]
             parts.append(sparse.csr_matrix((values, counts.indices, counts.indptr), shape=counts.shape))
         return sparse.vstack(parts, format="csr")
+
+
+def _products(vectors: sparse.csr_matrix, a: IntArray, b: IntArray) -> NDArray[np.float64]:
+    """The products of n pairs of rows, shape (n,). Few rows are copied at a time."""
+    parts = [np.empty(0)]
+    for begin in range(0, len(a), _PAIRS_AT_ONCE):
+        some = slice(begin, begin + _PAIRS_AT_ONCE)
+        parts.append(np.asarray(vectors[a[some]].multiply(vectors[b[some]]).sum(axis=1)).ravel())
+    return np.concatenate(parts)

@@ -9,7 +9,7 @@ import apache_beam as beam
 import numpy as np
 from numpy.typing import NDArray
 
-from beam_sts.candidates.beam_buckets import KeyTexts
+from beam_sts.candidates.beam_buckets import KeyTexts, each_key
 from beam_sts.candidates.beam_group import CoGroup
 from beam_sts.mining.settings import MinePairsSettings, MineSettings
 from beam_sts.mining.split import FEW, Lowest, in_test, linked_in_test, near_keys
@@ -45,7 +45,8 @@ class SplitTexts(beam.PTransform):
         decides = (
             placed
             | "Texts" >> beam.Map(lambda one: (one.unit, one.text))
-            | "Buckets" >> KeyTexts(near_keys)
+            | "Keys" >> KeyTexts(near_keys)
+            | "Buckets" >> beam.FlatMap(each_key)
             | "Bucket" >> beam.CombinePerKey(_few)
             | "Link" >> beam.FlatMapTuple(_links)
             | "Decides" >> beam.CombinePerKey(min)

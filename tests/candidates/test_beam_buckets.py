@@ -8,7 +8,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_sts.candidates.beam_buckets import BucketCandidates, KeyTexts, _PairBucket
+from beam_sts.candidates.beam_buckets import BucketCandidates, KeysAsSets, KeyTexts, _PackKeys, _PairBuckets
 from beam_sts.candidates.beam_join import (
     MOST_CHARACTERS,
     MOST_PAIRS,
@@ -55,15 +55,21 @@ def test_beam_finds_what_the_pure_functions_find():
 
 
 def by_buckets(rows, cap, sides=None, members=1 << 20):
-    """The pairs that the DoFn makes, without a runner."""
-    buckets = {}
-    for text, key in rows:
-        buckets.setdefault(key, []).append(text if sides is None else (sides[text], text))
-    pair = _PairBucket(cap, sides is not None, members)
+    """The pairs that the DoFns make in three shards, without a runner."""
+    shards = {}
+    for part in (rows[::2], rows[1::2]):  # in two pieces
+        pack = _PackKeys(3)
+        pack.start_bundle()
+        ids = [text if sides is None else (sides[text], text) for text, _ in part]
+        keys = np.array([[key, key] for _, key in part], np.uint64).reshape(-1, 2)
+        assert not [*pack.process((keys, ids))]
+        for one in pack.finish_bundle():
+            shards.setdefault(one.value[0], []).append(one.value[1])
+    pair = _PairBuckets(cap, sides is not None, members)
     pair.start_bundle()
-    made = [p for bucket in buckets.items() for p in pair.process(bucket)]
-    *rest, report = pair.finish_bundle()
-    return {*made, *(one.value for one in rest)}, report.value.value
+    made = [p for shard in shards.items() for p in pair.process(shard)]
+    [report] = pair.finish_bundle()
+    return set(made), report.value.value
 
 
 ROWS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 3)), max_size=90)
@@ -98,12 +104,13 @@ def test_members_beyond_those_held_are_paired_with_the_first(rows, sided):
         assert all(a % 2 != b % 2 for a, b in found)
 
 
+K = b"a bucket key of "
+
+
 def test_sides_in_a_pipeline():
     def build(pipeline):
-        keyed = pipeline | beam.Create(
-            [(b"k", (0, "a1")), (b"k", (0, "a2")), (b"k", (1, "b1")), (b"x", (1, "b2"))]
-        )
-        return (keyed | BucketCandidates("block", sided=True)).pairs
+        keyed = pipeline | beam.Create([(K, (0, "a1")), (K, (0, "a2")), (K, (1, "b1")), (K[::-1], (1, "b2"))])
+        return (keyed | KeysAsSets() | BucketCandidates("block", sided=True)).pairs
 
     run(build, [(("a1", "b1"), "block"), (("a2", "b1"), "block")])
 
