@@ -181,7 +181,7 @@ class _PackKeys(beam.DoFn):
 class _PairBuckets(beam.DoFn):
     """Shards of buckets -> their pairs. Thousands of members are paired at once.
 
-    The ids of a hot bucket are read several times instead of being held in memory.
+    A bucket with more members than may be in memory is read several times.
     """
 
     def __init__(self, cap: int, sided: bool, members: int = MEMBERS) -> None:
@@ -212,7 +212,7 @@ class _PairBuckets(beam.DoFn):
             begin += len(some)
             yield from self._pairs([members[i] for i in some.tolist()], numbers[some])
         for number in np.flatnonzero(size > self._members).tolist():
-            yield from self._hot(_Members(packed, bucket, number))
+            yield from self._of_large(_Bucket(packed, bucket, number))
 
     def _pairs(self, members: list[Any], bucket: IntArray) -> Iterator[tuple[Any, Any]]:
         """The pairs of some buckets, whose members are numbered in the order of their ids."""
@@ -228,7 +228,7 @@ class _PairBuckets(beam.DoFn):
         for one, other in zip(a.tolist(), b.tolist(), strict=True):
             yield _in_order(ids[one], ids[other])
 
-    def _hot(self, values: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    def _of_large(self, values: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         """Pair the members that fit into memory, and the others with the first member (of the other side)."""
         if not self._sided:
             held = _smallest(values, self._members)
@@ -275,7 +275,7 @@ def _members(
             yield from (found[at] for at in some.tolist())
 
 
-class _Members:
+class _Bucket:
     """The ids in a bucket, read again each time."""
 
     def __init__(self, packed: Iterable[tuple[bytes, bytes]], bucket: IntArray, number: int) -> None:
