@@ -103,8 +103,8 @@ class ProposeCandidates(beam.PTransform):
             return given.pairs, given.counts
         if search.by_keys:
             if name == "block":
-                of_it = own(about["blocks"], "keys", 1) | f"{label}: of it" >> beam.FlatMapTuple(
-                    lambda key, name, block: [(key[1], name)] if key[0] == block else [], search.block
+                of_it = own(about["blocks"], "keys", 1) | f"{label}: of it" >> beam.FlatMap(
+                    lambda one, block: [(one[0][1], one[1])] if one[0][0] == block else [], search.block
                 )
                 keyed = of_it | f"{label}: keys" >> KeysAsSets()
             else:
