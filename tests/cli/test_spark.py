@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from apache_beam.runners.portability.spark_runner import JOB_SERVER_CACHE
 
 from beam_sts.cli import score
 from scripts.spark import SPARK_WORKERS, SparkCluster
@@ -145,7 +146,8 @@ def test_a_killed_process_loses_nothing(victim, verb, cluster, request, tmp_path
     with killing(VICTIMS[victim], cluster, tmp_path / "out"):
         run(source, tmp_path / "out", *cluster.options, status=int(again))
     if again:
-        # In a separate process, as a user does, because in this one Beam would use its earlier job server.
+        # Beam would use a killed job server again, so this process must have another one for its next test.
+        JOB_SERVER_CACHE.clear()
         code = f"import sys; from tests.cli.test_spark import VERBS; VERBS[{verb!r}][0](*sys.argv[1:])"
         command = [sys.executable, "-c", code, source, tmp_path / "out", *cluster.options]
         subprocess.run(command, cwd=engines.ROOT, check=True, timeout=900)
