@@ -325,7 +325,7 @@ class BeamDedupSettings(DedupSettings):
     )
     row_shards: int = setting(
         1 << 12,
-        "shards of rows, which a worker has in memory one by one; about one per 2,000 rows",
+        "shards of rows and of buckets, which a worker has in memory one by one; about one per 2,000 rows",
         whole(1),
         option=None,
     )

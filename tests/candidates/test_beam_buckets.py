@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import apache_beam as beam
 import numpy as np
@@ -102,6 +103,19 @@ def test_members_beyond_those_held_are_paired_with_the_first(rows, sided):
                 assert (min(other[0], late), max(other[0], late)) in found
     if sided:
         assert all(a % 2 != b % 2 for a, b in found)
+
+
+def test_a_large_bucket_travels_in_small_pieces():
+    pack = _PackKeys(shards=1)
+    pack.start_bundle()
+    members = [f"https://example.org/{number:080}" for number in range(10_000)]
+    assert not [*pack.process((np.zeros((len(members), 2), np.uint64), members))]
+    found = [one.value[1] for one in pack.finish_bundle()]
+    assert max(len(raw) + len(ids) for raw, ids in found) < 1 << 18
+    pair = _PairBuckets(cap=2, sided=False)
+    pair.start_bundle()
+    made = {*pair.process((0, found))}
+    assert made == {*pairwise(members), *((members[0], other) for other in members[2:])}
 
 
 K = b"a bucket key of "
