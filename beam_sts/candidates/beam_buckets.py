@@ -19,7 +19,7 @@ from apache_beam import pvalue
 from apache_beam.transforms.window import GlobalWindows
 from numpy.typing import NDArray
 
-from beam_sts.arrays import IntArray, group_starts
+from beam_sts.arrays import IntArray, group_rows, group_starts
 from beam_sts.candidates.beam_pack import packed_list, unpacked_list
 from beam_sts.candidates.buckets import CAP, BucketReport, bucket_pairs
 from beam_sts.candidates.keys import KeyFunction, Keys
@@ -33,6 +33,7 @@ SHARDS = 1 << 16
 _MEMBERS_AT_ONCE = 1 << 14  # of buckets that are paired together, about
 _KEYS_AT_ONCE = 1 << 19  # that wait for others of their shard
 _KEYS_OF_PIECE = 1 << 12  # runners need elements far below 1 MB
+_WIDTH = 16  # bytes of a key
 _KIB_AT_ONCE = 1 << 12  # of texts that are hashed together; each text counts as at least one
 
 
@@ -67,9 +68,9 @@ class KeysAsSets(beam.PTransform):
 
 def each_key(keys: KeySet) -> Iterator[tuple[bytes, Any]]:
     """The keys and their ids one by one."""
-    raw = keys[0].astype("<u8").tobytes()
+    raw = _raw_keys(keys[0])
     for at, ident in enumerate(keys[1]):
-        yield raw[16 * at : 16 * at + 16], ident
+        yield raw[_WIDTH * at : _WIDTH * (at + 1)], ident
 
 
 def batch_texts() -> beam.PTransform:
@@ -89,6 +90,10 @@ def _key(texts: list[tuple[Any, str]], keys: KeyFunction) -> Iterator[KeySet]:
 
 def _as_set(keyed: list[tuple[bytes, Any]]) -> KeySet:
     return _read_keys(b"".join(key for key, _ in keyed)), [ident for _, ident in keyed]
+
+
+def _raw_keys(keys: NDArray[np.uint64]) -> bytes:
+    return keys.astype("<u8").tobytes()
 
 
 def _read_keys(raw: bytes) -> NDArray[np.uint64]:
@@ -127,9 +132,7 @@ class BucketCandidates(beam.PTransform):
     ((1, 2), 'exact')
     """
 
-    def __init__(
-        self, source: str, cap: int = CAP, shards: int = SHARDS >> 4, *, sided: bool = False
-    ) -> None:
+    def __init__(self, source: str, cap: int = CAP, shards: int = 1, *, sided: bool = False) -> None:
         super().__init__()
         self._source = source
         self._cap = cap
@@ -175,7 +178,7 @@ class _PackKeys(beam.DoFn):
             for begin in range(0, len(of_shard), _KEYS_OF_PIECE):
                 some = of_shard[begin : begin + _KEYS_OF_PIECE]
                 packed = packed_list([ids[at] for at in some.tolist()])
-                yield int(shard[some[0]]), (keys[some].astype("<u8").tobytes(), packed)
+                yield int(shard[some[0]]), (_raw_keys(keys[some]), packed)
 
 
 class _PairBuckets(beam.DoFn):
@@ -198,7 +201,9 @@ class _PairBuckets(beam.DoFn):
 
     def process(self, shard: tuple[int, Iterable[tuple[bytes, bytes]]]) -> Iterator[tuple[Any, Any]]:
         _, packed = shard
-        bucket, size = _numbered(np.concatenate([_read_keys(raw) for raw, _ in packed]))
+        keys = np.concatenate([_read_keys(raw) for raw, _ in packed])
+        bucket, _ = group_rows([keys[:, 0], keys[:, 1]])
+        size = np.bincount(bucket)
         self._keys += len(bucket)
         shared = (size > 1) & (size <= self._members)  # most buckets have one member
         members = [*_members(packed, bucket, shared)]
@@ -253,23 +258,15 @@ def _grouped(numbers: IntArray) -> list[IntArray]:
     return np.split(order, starts[1:]) if len(starts) else []
 
 
-def _numbered(keys: NDArray[np.uint64]) -> tuple[IntArray, IntArray]:
-    """The number of each key's bucket, and the number of keys of each bucket."""
-    order = np.lexsort((keys[:, 1], keys[:, 0]))
-    fresh = np.concatenate([[False], (np.diff(keys[order], axis=0) != 0).any(axis=1)])
-    bucket = np.empty(len(keys), np.int64)
-    bucket[order] = np.cumsum(fresh)
-    return bucket, np.bincount(bucket)
-
-
 def _members(
     packed: Iterable[tuple[bytes, bytes]], bucket: IntArray, wanted: NDArray[np.bool_]
 ) -> Iterator[Any]:
     """The ids in the wanted buckets of a shard, in the order of the keys."""
     begin = 0
     for raw, ids in packed:
-        some = np.flatnonzero(wanted[bucket[begin : begin + len(raw) // 16]])
-        begin += len(raw) // 16
+        end = begin + len(raw) // _WIDTH
+        some = np.flatnonzero(wanted[bucket[begin:end]])
+        begin = end
         if len(some):
             found = unpacked_list(ids)
             yield from (found[at] for at in some.tolist())
