@@ -52,10 +52,10 @@ class FactTargets:
         others: Another event with the same identifiers.
     """
 
-    same: float = 0.97
-    attached: float = 0.65
+    same: float = 0.96
+    attached: float = 0.7
     lost: float = 3.5
-    changed: float = 0.55
+    changed: float = 0.57
     swapped: float = 0.55
     program: float = 0.85
     event: float = 0.8
@@ -87,8 +87,8 @@ def fact_pairs(
     for kind, make in makers(words, surnames).items():
         rules += (1 + (kind == "unit")) * [_of_value(kind, make, short, targets, rng)]
     if len(clauses) > 1:
-        rules += 2 * [lambda: _of_clauses(clauses, targets, rng)]
-    rules += 2 * [lambda: _of_small_words(rng.choice(sentences), targets, rng)]
+        rules += 3 * [lambda: _of_clauses(clauses, targets, rng)]
+    rules += 4 * [lambda: _of_small_words(rng.choice(sentences), targets, rng)]
     rules += 4 * [lambda: _of_senses(targets, rng)]
     rules += 2 * [lambda: _of_program(targets, rng)]
     rules += 2 * [lambda: _of_event(targets, rng)]

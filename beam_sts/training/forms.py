@@ -47,9 +47,9 @@ class FormTargets:
     """
 
     same: float = 0.97
-    typo: float = 0.02
+    typo: float = 0.03
     identical: float = 1.0
-    word: float = 0.6
+    word: float = 0.55
     lost: float = 2.5
 
 

@@ -38,7 +38,8 @@ from beam_sts.training.sets import (
     taken,
     without_held_out,
 )
-from beam_sts.training.student import matching_start, parameter_count
+from beam_sts.training.small_edits import small_edits
+from beam_sts.training.student import matching_start, merge_changes, parameter_count, restrict_to_rank
 from beam_sts.training.workspace import Workspace
 
 
@@ -63,13 +64,18 @@ def _fit_student(
         )
     on_dev = partial(_agreement, tokenizer=tokenizer, sets=dev_sets(recipe))
     model.to(work.device)
-    first = [parameter.detach().clone() for parameter in model.parameters()]
+    before = {name: values.clone() for name, values in model.state_dict().items()}
     how = replace(how, seed=recipe.seed)
+    if recipe.rank:
+        restrict_to_rank(model, recipe.rank, recipe.seed)
+        how = replace(how, weight_decay=0.0)
     done = fit(
         model, tokenizer, pairs, how, lambda current: str(on_dev(current)), 1000, keep=folder / PROGRESS
     )
-    for parameter, before in zip(model.parameters(), first, strict=True):
-        parameter.data.lerp_(before, start_share)
+    if recipe.rank:
+        merge_changes(model)
+    for name, values in model.state_dict().items():
+        values.lerp_(before[name], start_share)
     model.save_pretrained(folder)
     for name in vocabulary.FILES:
         shutil.copyfile(work.folder("vocabulary") / name, folder / name)
@@ -98,9 +104,28 @@ def run_pretrain(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any
         without_held_out(read_scored_pairs(name, options=recipe.read), work.held_out, name)
         for name in recipe.scored
     ]
-    pairs = joined_pairs([*_labelled_and_made(recipe, work), *gold_pairs(recipe, work.held_out), *given])
     start = None if recipe.start is None else Path(recipe.start)
+    pairs = joined_pairs(
+        [
+            *_labelled_and_made(recipe, work),
+            *gold_pairs(recipe, work.held_out),
+            *given,
+            _edits_with_own_scores(recipe, work),
+        ]
+    )
     return _fit_student(recipe, work, start, pairs, recipe.pretrain, folder, recipe.start_share)
+
+
+def _edits_with_own_scores(recipe: Recipe, work: Workspace) -> TrainingPairs:
+    """Sentences beside copies with a small edit, with the scores of the checkpoint to start from."""
+    if recipe.start is None or not recipe.start_edits:
+        return TrainingPairs.of([], [], [])
+    drawn = work.run("pairs")
+    texts = mined_texts(work.folder("pairs"))
+    pairs = small_edits(texts, drawn["gold texts"], recipe.start_edits, seed=7)
+    scores = PairScorer(recipe.start, threads=torch.get_num_threads()).score(pairs)
+    scored = TrainingPairs.of([a for a, _ in pairs], [b for _, b in pairs], scores.tolist())
+    return without_held_out(scored, work.held_out, "edited sentences")
 
 
 def run_finetune(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:

@@ -53,6 +53,11 @@ class Workspace:
     def __init__(self, root: Path, recipe: Recipe, stages: Mapping[str, Stage], device: str = "cpu") -> None:
         if recipe.size not in SIZES:
             raise DataError(f"unknown size {recipe.size!r}; choose from {', '.join(SIZES)}")
+        for option in ("start_edits", "rank"):
+            if getattr(recipe, option) and recipe.start is None:
+                raise DataError(
+                    f"--{option} {getattr(recipe, option)} needs a checkpoint to start from: set --start"
+                )
         self.root = root
         self.recipe = recipe
         self.stages = stages

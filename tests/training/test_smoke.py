@@ -142,6 +142,8 @@ def test_a_training_can_start_from_a_checkpoint(smoke, tmp_path):
         start_share=1.0,
         changed=30,
         forms=20,
+        start_edits=30,
+        rank=2,
         pretrain=few,
         finetune=none,
     )
@@ -158,7 +160,7 @@ def test_a_training_can_start_from_a_checkpoint(smoke, tmp_path):
         json.loads((root / "pretrain-tiny-0" / "done.json").read_text())["pairs"]
         for root in (smoke, tmp_path)
     ]
-    assert counts[1] - counts[0] == 50
+    assert counts[1] - counts[0] == 50 + 30
 
 
 @pytest.mark.parametrize(("size", "count"), [("mini", 4_131_841), ("nano", 978_817), ("pico", 431_281)])
