@@ -49,7 +49,7 @@ def small_edits(sentences: Sequence[str], gold: int, count: int, seed: int) -> l
         (sentence, copy) pairs.
 
     >>> small_edits(["A man plays the guitar in a bar."], 1, 1, seed=0)
-    [('A man plays the guitar in a bar.', 'A man plays the guitar in the a bar.')]
+    [('A man plays the guitar in a bar.', 'A man plays the in a bar.')]
     """
     rng = random.Random(seed)
     some = rng.sample(list(sentences), min(20_000, len(sentences)))
