@@ -21,13 +21,8 @@ _DATA = read_words("small_edits")
 _COMMON: list[str] = _DATA["common"].split()  # often added by people
 _BEFORE_PHRASES = frozenset(_DATA["prepositions"].split())
 _PLAIN = frozenset(_DATA["plain"].split())  # say little without another word
-_FACTS = (
-    frozenset(word for entry in read_words("facts")["swapped"] for word in _WORD.findall(entry)) - _PLAIN
-    | frozenset(tables.ONES)
-    | frozenset(tables.TENS)
-    | frozenset(tables.MAGNITUDES)
-    | frozenset(tables.MONTHS)
-)
+_SMALL = {word for entry in read_words("facts")["swapped"] for word in _WORD.findall(entry)}
+_FACTS = (_SMALL - _PLAIN).union(tables.ONES, tables.TENS, tables.MAGNITUDES, tables.MONTHS)
 _DIGIT = re.compile(r"\d")
 GOLD_SHARE = 0.6
 """Share of the copies that are of gold sentences."""

@@ -54,10 +54,9 @@ class Workspace:
         if recipe.size not in SIZES:
             raise DataError(f"unknown size {recipe.size!r}; choose from {', '.join(SIZES)}")
         for option in ("start_edits", "rank"):
-            if getattr(recipe, option) and recipe.start is None:
-                raise DataError(
-                    f"--{option} {getattr(recipe, option)} needs a checkpoint to start from: set --start"
-                )
+            count = getattr(recipe, option)
+            if count and recipe.start is None:
+                raise DataError(f"--{option} {count} needs a checkpoint to start from: set --start")
         self.root = root
         self.recipe = recipe
         self.stages = stages
