@@ -38,9 +38,10 @@ def altered(text: str, rng: random.Random) -> str:
     letters = [at for at, character in enumerate(text) if character.isalpha()]
     places = digits if digits and (rng.random() < 0.65 or not letters) else letters
     characters = list(text)
+    differ = len({text[at] for at in places}) > 1
     for _ in range(20):
         kind = rng.random()
-        if kind < 0.6 and len(places) > 1:  # exchange two, most often neighbours
+        if kind < 0.6 and differ:  # exchange two, most often neighbours
             at = rng.randrange(len(places) - 1)
             first, second = (at, at + 1) if kind < 0.45 else rng.sample(range(len(places)), 2)
             one, two = places[first], places[second]

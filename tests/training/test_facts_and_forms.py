@@ -45,6 +45,17 @@ def test_altered_text_keeps_its_length_and_kinds(text, seed):
     assert [c.isalpha() for c in changed] == [c.isalpha() for c in text]
 
 
+class _AlwaysExchanges(random.Random):
+    def random(self):
+        return 0.1
+
+
+def test_text_of_equal_letters_is_altered_by_another_one():
+    changed = altered("e-e", _AlwaysExchanges(0))
+    assert changed != "e-e"
+    assert changed[1] == "-"
+
+
 def test_text_without_letters_or_digits_cannot_be_altered():
     with pytest.raises((ValueError, IndexError)):
         altered("--", random.Random(0))
