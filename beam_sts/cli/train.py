@@ -58,10 +58,10 @@ _GROUPS = {
     "teachers": (
         *("encoder", "teacher_encoder", "teacher_also", "teacher", "teacher_cross", "teacher_frozen"),
     ),
-    "student": ("size", "seed", "start", "start_share", "rank", "data_notes"),
+    "student": ("size", "seed", "start", "start_share", "data_notes"),
     "numbers of pairs": (
         *("pairs", "cross_pairs", "labelled_again", "edits", "facts", "roles", "swaps", "identical"),
-        *("documents", "replaced", "changed", "forms", "start_edits", "replay"),
+        *("documents", "replaced", "changed", "forms", "start_pairs", "replay"),
     ),
 }
 _FITS = {

@@ -77,7 +77,6 @@ class Recipe(Settings):
     start_share: float = setting(
         0.0, "the result of pretraining is a weighted mean of weights: share of --start", share, metavar="X"
     )
-    rank: int = _number(0, "fit only a change of this rank to each matrix of the layers; 0: all weights")
     encoder: str | None = _folder("folder of a BERT encoder, such as all-MiniLM-L6-v2")
     teacher_encoder: str | None = _folder("folder of the encoder to fit as teacher, if different")
     teacher_also: tuple[str, ...] = _sources(
@@ -103,7 +102,7 @@ class Recipe(Settings):
     replaced: int = _number(12_000, "texts with replaced words to generate")
     changed: int = _number(0, "pairs with changed values, clauses or small words to generate")
     forms: int = _number(0, "pairs of a text in two forms (typos, mark-up, abbreviations) to generate")
-    start_edits: int = _number(0, "copies of sentences with a small edit, with the scores of --start")
+    start_pairs: int = _number(0, "pairs of similar sentences, with the scores of --start")
     table: TableSettings = TABLE
     pretrain: FitSettings = PRETRAIN
     finetune: FitSettings = FINETUNE

@@ -11,9 +11,7 @@ import numpy as np
 
 from beam_sts.training.data import DataError, read_columns, read_scored_pairs
 from beam_sts.training.edits import edited_pairs, grammar_pairs
-from beam_sts.training.facts import fact_pairs
 from beam_sts.training.fit import TrainingPairs
-from beam_sts.training.forms import form_pairs
 from beam_sts.training.grammars import read_grammars
 from beam_sts.training.leakage import HeldOut, check_leakage, drop_held_out, plain_words
 from beam_sts.training.long_texts import long_pairs
@@ -130,10 +128,10 @@ def labelled_pairs(pairs: Path, labels: Path) -> TrainingPairs:
 
 
 def generated_pairs(recipe: Recipe, pool: Sequence[str], held_out: HeldOut) -> TrainingPairs:
-    """All generated pairs, checked for held-out texts.
+    """The generated pairs of every training, checked for held-out texts.
 
-    These are edited sentences, facts of three kinds of grammar, identical texts, long documents, texts with
-    replaced words, changed facts, and other forms of a text.
+    These are edited sentences, facts of three kinds of grammar, identical texts, long documents, and texts
+    with replaced words.
     """
     rng = random.Random(1)
     facts = grammar_pairs(recipe.facts, seed=1)
@@ -147,7 +145,10 @@ def generated_pairs(recipe: Recipe, pool: Sequence[str], held_out: HeldOut) -> T
     made += [(text, text, 1.0) for text in same]
     made += long_pairs(pool, recipe.documents, seed=1)
     made += replaced_pairs(pool, recipe.replaced, seed=3)
-    made += fact_pairs(pool, recipe.changed, seed=5)
-    made += form_pairs(pool, recipe.forms, seed=6)
+    return scored_by_rule(made, held_out)
+
+
+def scored_by_rule(made: Sequence[tuple[str, str, float]], held_out: HeldOut) -> TrainingPairs:
+    """Generated triples as pairs, without those that are held out."""
     pairs = TrainingPairs.of([row[0] for row in made], [row[1] for row in made], [row[2] for row in made])
     return without_held_out(pairs, held_out, "made pairs")

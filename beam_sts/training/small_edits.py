@@ -24,6 +24,8 @@ _PLAIN = frozenset(_DATA["plain"].split())  # say little without another word
 _SMALL = {word for entry in read_words("facts")["swapped"] for word in _WORD.findall(entry)}
 _FACTS = (_SMALL - _PLAIN).union(tables.ONES, tables.TENS, tables.MAGNITUDES, tables.MONTHS)
 _DIGIT = re.compile(r"\d")
+_Edit = Callable[[list[str]], list[str]]
+ScoredPair = tuple[str, str, float]
 GOLD_SHARE = 0.6
 """Share of the copies that are of gold sentences."""
 
@@ -47,13 +49,9 @@ def small_edits(sentences: Sequence[str], gold: int, count: int, seed: int) -> l
     [('A man plays the guitar in a bar.', 'A man plays the in a bar.')]
     """
     rng = random.Random(seed)
-    some = rng.sample(list(sentences), min(20_000, len(sentences)))
-    others = [word for text in some for word in _WORD.findall(text)] or list(_COMMON)
-    edits: list[Callable[[list[str]], list[str]]] = [
-        lambda words: _without(words, 1, rng),
-        lambda words: _added(words, others, rng),
-        lambda words: _replaced(words, others, rng),
-        lambda words: _moved(words, rng),
+    words_of_others = _words_of_some(sentences, rng)
+    edits: list[_Edit] = [
+        *_edits_of_a_word(words_of_others, rng),
         lambda words: _exchanged(words, rng),
         lambda words: _without(words, rng.randint(2, min(4, len(words) - 1)), rng),
     ]
@@ -70,6 +68,51 @@ def small_edits(sentences: Sequence[str], gold: int, count: int, seed: int) -> l
             if copy not in ("", text) and not _changes_a_fact(words, edited):
                 pairs.append((text, copy))
     return pairs
+
+
+def edited_sides(
+    pairs: Sequence[ScoredPair], sentences: Sequence[str], share: float, seed: int
+) -> list[ScoredPair]:
+    """Copies of pairs with a small edit of one of their texts.
+
+    Args:
+        pairs: (first text, second text, score) triples.
+        sentences: Sentences whose words may be added.
+        share: Share of the pairs to copy.
+        seed: Seed of the choices.
+
+    Returns:
+        The copies, with the scores of their pairs.
+
+    >>> edited_sides([("He will go home.", "He may go home.", 0.5)], ["Go now."], 1.0, seed=4)
+    [('He will go home.', 'He may home.', 0.5)]
+    """
+    rng = random.Random(seed)
+    edits = _edits_of_a_word(_words_of_some(sentences, rng), rng)
+    copies: list[ScoredPair] = []
+    for *texts, score in pairs:
+        if rng.random() < share:
+            side = rng.randrange(2)
+            words = texts[side].split(" ")
+            if 3 <= len(words) <= 40:
+                texts[side] = " ".join(rng.choice(edits)(words))
+                if texts[0] != texts[1]:
+                    copies.append((texts[0], texts[1], score))
+    return copies
+
+
+def _words_of_some(sentences: Sequence[str], rng: random.Random) -> list[str]:
+    some = rng.sample(list(sentences), min(20_000, len(sentences)))
+    return [word for text in some for word in _WORD.findall(text)] or list(_COMMON)
+
+
+def _edits_of_a_word(others: Sequence[str], rng: random.Random) -> list[_Edit]:
+    return [
+        lambda words: _without(words, 1, rng),
+        lambda words: _added(words, others, rng),
+        lambda words: _replaced(words, others, rng),
+        lambda words: _moved(words, rng),
+    ]
 
 
 def _changes_a_fact(before: Sequence[str], after: Sequence[str]) -> bool:

@@ -16,7 +16,18 @@ def workspace(root: Path, recipe: Recipe, device: str = "cpu") -> Workspace:
 
 _GOLD = ("stsb", "gold", "gold_skip", "second_dev")
 _DATA = (*_GOLD, "sentences", "sentence_limit", "source_limits", "encoder")
-_MADE = ("edits", "facts", "roles", "swaps", "identical", "documents", "replaced", "changed", "forms")
+_MADE = (
+    "edits",
+    "facts",
+    "roles",
+    "swaps",
+    "identical",
+    "documents",
+    "replaced",
+    "changed",
+    "forms",
+    "start_pairs",
+)
 STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
@@ -28,7 +39,7 @@ STAGES: dict[str, Stage] = {
         Stage("labels", label_stages.run_labels, ("pairs", "cross_pairs"), ("pairs", "teacher")),
         Stage("table", label_stages.run_table, ("size", "table"), ("vocabulary", "pairs"), ("size",)),
         Stage("pretrain", student_stages.run_pretrain,
-              ("size", "seed", "scored", "pretrain", "start_share", "start_edits", "rank", *_MADE),
+              ("size", "seed", "scored", "pretrain", "start_share", *_MADE),
               ("table", "labels"),
               ("size", "seed")),
         Stage("finetune", student_stages.run_finetune,

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.utils import parametrize
 
 from beam_sts.models.bert_hash import (
     BertHashForSequenceClassification,
@@ -143,48 +142,6 @@ def matching_start(config: BertHashConfig, table: np.ndarray, seed: int) -> Bert
         first.output.dense.weight[:, : 2 * units] += mismatch[:, None] / units**0.5
     model.train()
     return model
-
-
-class _LowRankChange(torch.nn.Module):
-    """A weight plus the product of two thin matrices, the second of which is zero at first."""
-
-    def __init__(self, weight: torch.Tensor, rank: int) -> None:
-        super().__init__()
-        rows, columns = weight.shape
-        self.read = torch.nn.Parameter(torch.randn(rank, columns, device=weight.device) / columns**0.5)
-        self.write = torch.nn.Parameter(torch.zeros(rows, rank, device=weight.device))
-
-    def forward(self, weight: torch.Tensor) -> torch.Tensor:
-        return weight + self.write @ self.read
-
-
-def restrict_to_rank(model: BertHashForSequenceClassification, rank: int, seed: int) -> None:
-    """Freeze a student but for a change of low rank to each matrix of its layers.
-
-    A fit then changes scores of other pairs less than a fit of all weights (LoRA, Hu et al. 2021,
-    arXiv:2106.09685; Biderman et al. 2024, arXiv:2405.09673). It must have no weight decay.
-
-    Args:
-        model: The student, changed in place. Its scores stay as they are.
-        rank: The rank.
-        seed: Seed of the initial values.
-    """
-    torch.manual_seed(seed)
-    model.requires_grad_(False)
-    for linear in _matrices(model):
-        parametrize.register_parametrization(linear, "weight", _LowRankChange(linear.weight, rank))
-
-
-def merge_changes(model: BertHashForSequenceClassification) -> None:
-    """Add the changes of :func:`restrict_to_rank` to the weights, in place."""
-    for linear in _matrices(model):
-        parametrize.remove_parametrizations(linear, "weight", leave_parametrized=True)
-    model.requires_grad_(True)
-
-
-def _matrices(model: BertHashForSequenceClassification) -> list[torch.nn.Linear]:
-    layers: Any = model.bert.encoder.layer
-    return [module for module in layers.modules() if isinstance(module, torch.nn.Linear)]
 
 
 def logits_for_training(

@@ -23,6 +23,7 @@ from beam_sts.training import card, evaluation, teacher, vocabulary
 from beam_sts.training.calibration import rescale, slope_and_bias
 from beam_sts.training.data import read_scored_pairs
 from beam_sts.training.fit import PROGRESS, FitSettings, TrainingPairs, fit, predict
+from beam_sts.training.further import further_pairs
 from beam_sts.training.identical import with_another_word, with_other_digits
 from beam_sts.training.label_stages import TABLE
 from beam_sts.training.leakage import check_leakage
@@ -38,8 +39,7 @@ from beam_sts.training.sets import (
     taken,
     without_held_out,
 )
-from beam_sts.training.small_edits import small_edits
-from beam_sts.training.student import matching_start, merge_changes, parameter_count, restrict_to_rank
+from beam_sts.training.student import matching_start, parameter_count
 from beam_sts.training.workspace import Workspace
 
 
@@ -66,14 +66,9 @@ def _fit_student(
     model.to(work.device)
     before = {name: values.clone() for name, values in model.state_dict().items()}
     how = replace(how, seed=recipe.seed)
-    if recipe.rank:
-        restrict_to_rank(model, recipe.rank, recipe.seed)
-        how = replace(how, weight_decay=0.0)
     done = fit(
         model, tokenizer, pairs, how, lambda current: str(on_dev(current)), 1000, keep=folder / PROGRESS
     )
-    if recipe.rank:
-        merge_changes(model)
     for name, values in model.state_dict().items():
         values.lerp_(before[name], start_share)
     model.save_pretrained(folder)
@@ -98,34 +93,17 @@ def _agreement(model: Any, tokenizer: Any, sets: Mapping[str, TrainingPairs]) ->
 def run_pretrain(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
     """Fit the student to all pairs: labelled, generated, gold and given ones.
 
-    The mean with the weights that it started from forgets less than the fitted weights do.
+    With ``start_pairs`` the gold pairs have the scores of the checkpoint, as all other similar texts do. The
+    mean with the weights that the student started from forgets less than the fitted weights do.
     """
     given = [
         without_held_out(read_scored_pairs(name, options=recipe.read), work.held_out, name)
         for name in recipe.scored
     ]
     start = None if recipe.start is None else Path(recipe.start)
-    pairs = joined_pairs(
-        [
-            *_labelled_and_made(recipe, work),
-            *gold_pairs(recipe, work.held_out),
-            *given,
-            _edits_with_own_scores(recipe, work),
-        ]
-    )
+    gold = [] if recipe.start_pairs else gold_pairs(recipe, work.held_out)
+    pairs = joined_pairs([*_labelled_and_made(recipe, work), *gold, *given])
     return _fit_student(recipe, work, start, pairs, recipe.pretrain, folder, recipe.start_share)
-
-
-def _edits_with_own_scores(recipe: Recipe, work: Workspace) -> TrainingPairs:
-    """Sentences beside copies with a small edit, with the scores of the checkpoint to start from."""
-    if recipe.start is None or not recipe.start_edits:
-        return TrainingPairs.of([], [], [])
-    drawn = work.run("pairs")
-    texts = mined_texts(work.folder("pairs"))
-    pairs = small_edits(texts, drawn["gold texts"], recipe.start_edits, seed=7)
-    scores = PairScorer(recipe.start, threads=torch.get_num_threads()).score(pairs)
-    scored = TrainingPairs.of([a for a, _ in pairs], [b for _, b in pairs], scores.tolist())
-    return without_held_out(scored, work.held_out, "edited sentences")
 
 
 def run_finetune(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
@@ -160,7 +138,10 @@ def finetuning_pairs(recipe: Recipe, work: Workspace) -> TrainingPairs:
 def _labelled_and_made(recipe: Recipe, work: Workspace) -> list[TrainingPairs]:
     pairs = work.folder("pairs")
     labelled = labelled_pairs(pairs, work.folder("labels"))
-    return [labelled, generated_pairs(recipe, mined_texts(pairs), work.held_out)]
+    made = [generated_pairs(recipe, mined_texts(pairs), work.held_out)]
+    if recipe.start is not None:
+        made += further_pairs(recipe, work, recipe.start)
+    return [labelled, joined_pairs(made)]
 
 
 def run_calibrate(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:

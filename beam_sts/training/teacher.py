@@ -148,6 +148,11 @@ def embedder(encoders: Sequence[Path], device: str = "cpu") -> Callable[[Sequenc
     return embed
 
 
+def scale_to(cosine: np.ndarray, gold: np.ndarray) -> tuple[float, float]:
+    """The slope and the bias before the Sigmoid that turn cosines into scores, fitted to gold scores."""
+    return slope_and_bias(cosine, gold, (8.0, -4.0))
+
+
 def fit_scale(vectors: np.ndarray, pairs: TrainingPairs, folder: Path) -> None:
     """Fit and save the slope and the bias before the Sigmoid that turn a cosine into a score.
 
@@ -156,7 +161,7 @@ def fit_scale(vectors: np.ndarray, pairs: TrainingPairs, folder: Path) -> None:
         pairs: Pairs with gold scores.
         folder: Folder to write to.
     """
-    slope, bias = slope_and_bias(_cosines(vectors, pairs.left, pairs.right), pairs.scores, (8.0, -4.0))
+    slope, bias = scale_to(cosines(vectors, pairs.left, pairs.right), pairs.scores)
     (folder / SCALE).write_text(json.dumps({"scale": slope, "bias": bias}), encoding="utf-8")
 
 
@@ -179,12 +184,13 @@ def similarities(vectors: np.ndarray, left: np.ndarray, right: np.ndarray, folde
         Scores between 0 and 1, float32[pairs].
     """
     slope, bias = scale_of(folder)
-    logits = slope * _cosines(vectors, left, right) + bias
+    logits = slope * cosines(vectors, left, right) + bias
     scores: np.ndarray = 1 / (1 + np.exp(-logits))
     return scores.astype(np.float32)
 
 
-def _cosines(vectors: np.ndarray, left: np.ndarray, right: np.ndarray, block: int = 65_536) -> np.ndarray:
+def cosines(vectors: np.ndarray, left: np.ndarray, right: np.ndarray, block: int = 65_536) -> np.ndarray:
+    """Cosines of pairs of unit vectors, float32[pairs]; ``left`` and ``right`` are their rows."""
     cosines = np.empty(len(left), np.float32)
     for begin in range(0, len(left), block):
         some = slice(begin, begin + block)

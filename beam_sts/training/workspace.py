@@ -53,7 +53,7 @@ class Workspace:
     def __init__(self, root: Path, recipe: Recipe, stages: Mapping[str, Stage], device: str = "cpu") -> None:
         if recipe.size not in SIZES:
             raise DataError(f"unknown size {recipe.size!r}; choose from {', '.join(SIZES)}")
-        for option in ("start_edits", "rank"):
+        for option in ("changed", "forms", "start_pairs"):
             count = getattr(recipe, option)
             if count and recipe.start is None:
                 raise DataError(f"--{option} {count} needs a checkpoint to start from: set --start")

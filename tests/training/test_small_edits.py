@@ -51,8 +51,8 @@ def test_a_moved_phrase_takes_the_capital_and_leaves_the_full_stop():
     assert {"In a bar a man plays the guitar.", "At night the dogs are chasing a cat!"} <= copies
 
 
-@pytest.mark.parametrize("option", ["start_edits", "rank"])
-def test_copies_and_low_rank_changes_need_a_checkpoint_to_start_from(tmp_path, option):
+@pytest.mark.parametrize("option", ["changed", "forms", "start_pairs"])
+def test_pairs_beside_the_scores_of_a_checkpoint_need_one(tmp_path, option):
     recipe = Recipe(stsb="{split}.parquet", **{option: 5})
     with pytest.raises(DataError, match=f"--{option} 5 .* set --start"):
         workspace(tmp_path, recipe)

@@ -142,8 +142,7 @@ def test_a_training_can_start_from_a_checkpoint(smoke, tmp_path):
         start_share=1.0,
         changed=30,
         forms=20,
-        start_edits=30,
-        rank=2,
+        start_pairs=30,
         pretrain=few,
         finetune=none,
     )

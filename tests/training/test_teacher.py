@@ -11,12 +11,15 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 from safetensors.torch import load_file
+from scipy.special import logit
 from transformers import AutoTokenizer, BertConfig, BertModel
 
 from beam_sts.models.registry import EMBEDDED
+from beam_sts.scoring.scorer import PairScorer
 from beam_sts.training.data import DataError, read_scored_pairs
 from beam_sts.training.drawing import Embedder
 from beam_sts.training.fit import FitSettings, TrainingPairs, predict
+from beam_sts.training.further import further_pairs
 from beam_sts.training.label_stages import CROSS, TABLE
 from beam_sts.training.leakage import HeldOutTextError, check_leakage
 from beam_sts.training.pairs import tokenised
@@ -197,6 +200,21 @@ def test_encoders_beside_a_given_teacher_label_by_the_mean_of_both(data, tmp_pat
     texts = mined_texts(work.folder("pairs"))
     np.testing.assert_allclose(vectors, Embedder(Path(data.encoder))(texts), atol=2e-3)
     np.testing.assert_allclose(scores, mean_of_logits(alone, crossed), atol=1e-5)
+
+
+def test_sentences_with_a_common_prefix_get_the_mean_of_the_start_and_the_encoder(data, tmp_path):
+    start = str(EMBEDDED / "beam-sts-pico")
+    recipe = dataclasses.replace(data, start=start, teacher=start, start_pairs=60)
+    work = workspace(tmp_path, recipe)
+    work.run("pairs")
+    _, _, _, *alike = further_pairs(recipe, work, start)
+    owns = [PairScorer(start).score(list(zip(*texts_of(pairs), strict=True))) for pairs in alike]
+    for pairs, own in zip(alike[1:], owns[1:], strict=True):
+        np.testing.assert_array_equal(pairs.scores, own)
+    vectors = Embedder(Path(data.encoder))(alike[0].texts)
+    of_encoder = 2 * logit(alike[0].scores.astype(np.float64)) - logit(owns[0].astype(np.float64))
+    assert len(alike[0]) > 15
+    assert np.corrcoef(of_encoder, cosines(vectors, alike[0]))[0, 1] ** 2 > 0.99
 
 
 @pytest.mark.parametrize("change", [{"pairs": 0}, {"teacher": str(EMBEDDED / "beam-sts-nano")}])
