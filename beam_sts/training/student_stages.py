@@ -107,10 +107,22 @@ def run_pretrain(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any
 
 
 def run_finetune(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
-    """Fit the student to the gold pairs (twice), some of the other pairs, and identical texts."""
+    """Fit the student to the gold pairs (twice), some of the other pairs, and identical texts.
+
+    With no epochs it is the pretrained one.
+    """
+    if not recipe.finetune.epochs:
+        _copy_stage(work.folder("pretrain"), folder)
+        return {"pairs": 0}
     return _fit_student(
         recipe, work, work.folder("pretrain"), finetuning_pairs(recipe, work), recipe.finetune, folder
     )
+
+
+def _copy_stage(source: Path, folder: Path) -> None:
+    """Copy the files of a finished stage, without its record."""
+    shutil.copytree(source, folder, dirs_exist_ok=True)
+    (folder / "done.json").unlink()
 
 
 def finetuning_pairs(recipe: Recipe, work: Workspace) -> TrainingPairs:
@@ -146,8 +158,7 @@ def _labelled_and_made(recipe: Recipe, work: Workspace) -> list[TrainingPairs]:
 
 def run_calibrate(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
     """Scale the student's logits to gold scores, if that lowers the calibration error."""
-    shutil.copytree(work.folder("finetune"), folder, dirs_exist_ok=True)
-    (folder / "done.json").unlink()
+    _copy_stage(work.folder("finetune"), folder)
     model, tokenizer = teacher.cross_encoder(folder)
     sets = dev_sets(recipe)
     fitted = scaling(model, tokenizer, joined_pairs(gold_pairs(recipe, work.held_out)), sets["STS-B dev"])

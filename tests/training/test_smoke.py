@@ -25,10 +25,11 @@ from beam_sts.training import teacher
 from beam_sts.training.calibration import rescale
 from beam_sts.training.data import DataError, read_columns, read_scored_pairs
 from beam_sts.training.fit import FitSettings, TrainingPairs, predict
+from beam_sts.training.further import further_pairs
 from beam_sts.training.leakage import HeldOutTextError
 from beam_sts.training.probes import probe_triples
 from beam_sts.training.recipe import SIZES, Recipe
-from beam_sts.training.sets import mined_texts
+from beam_sts.training.sets import gold_pairs, mined_texts
 from beam_sts.training.smoke import smoke_recipe
 from beam_sts.training.stages import STAGES, workspace
 from beam_sts.training.student import matching_start, parameter_count
@@ -159,7 +160,10 @@ def test_a_training_can_start_from_a_checkpoint(smoke, tmp_path):
         json.loads((root / "pretrain-tiny-0" / "done.json").read_text())["pairs"]
         for root in (smoke, tmp_path)
     ]
-    assert counts[1] - counts[0] == 50 + 30
+    gold = gold_pairs(recipe, work.held_out)
+    added = further_pairs(recipe, work, str(start))
+    assert counts[1] - counts[0] == sum(map(len, added)) - sum(map(len, gold))
+    assert len(added) == 3 + 3 + 2 * len(gold)
 
 
 @pytest.mark.parametrize(("size", "count"), [("mini", 4_131_841), ("nano", 978_817), ("pico", 431_281)])
