@@ -72,8 +72,8 @@ def spliced_pairs(sentences: Sequence[str], count: int, seed: int) -> list[tuple
     Returns:
         (sentence, copy) pairs.
 
-    >>> spliced_pairs(["A man plays the guitar.", "Two dogs are chasing a cat."], 1, seed=2)
-    [('A man plays the guitar.', 'A man plays cat.')]
+    >>> spliced_pairs(["A man plays the guitar.", "Two dogs are chasing a cat."], 1, seed=8)
+    [('A man plays the guitar.', 'A man plays a cat.')]
     """
     rng = random.Random(seed)
     pairs: list[tuple[str, str]] = []

@@ -84,7 +84,7 @@ def edited_sides(
     Returns:
         The copies, with the scores of their pairs.
 
-    >>> edited_sides([("He will go home.", "He may go home.", 0.5)], ["Go now."], 1.0, seed=4)
+    >>> edited_sides([("He will go home.", "He may go home.", 0.5)], ["Go now."], 1.0, seed=0)
     [('He will go home.', 'He may home.', 0.5)]
     """
     rng = random.Random(seed)
@@ -95,8 +95,9 @@ def edited_sides(
             side = rng.randrange(2)
             words = texts[side].split(" ")
             if 3 <= len(words) <= 40:
-                texts[side] = " ".join(rng.choice(edits)(words))
-                if texts[0] != texts[1]:
+                edited = " ".join(rng.choice(edits)(words))
+                if edited not in texts:
+                    texts[side] = edited
                     copies.append((texts[0], texts[1], score))
     return copies
 

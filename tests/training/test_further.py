@@ -68,4 +68,5 @@ def test_edited_sides_keep_the_scores_of_their_pairs():
         [pair] = [pair for pair in pairs if pair[2] == score]
         assert (one == pair[0]) != (two == pair[1])
         assert one != two
+        assert (one, two) != pair[:2]
     assert edited_sides([], [], 1.0, seed=3) == []
