@@ -6,7 +6,7 @@ are alike, with the scores that they have already, keep the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 from scipy.special import expit
 
 from beam_sts.scoring.scorer import PairScorer
+from beam_sts.training.evaluation import Score
 from beam_sts.training.facts import fact_pairs
 from beam_sts.training.fit import TrainingPairs
 from beam_sts.training.forms import form_pairs
@@ -31,7 +32,6 @@ _SPLICED_CHARACTERS = 110  # most characters of a sentence that is spliced
 _GOLD_TIMES = 2
 _EDITED = 0.5  # share of the pairs with changed facts that occur again with a small edit
 _FACTS, _EDITED_FACTS, _FORMS = 0.5, 0.25, 1.0  # see ``beside_own``
-Score = Callable[[Sequence[tuple[str, str]]], np.ndarray]
 
 
 def beside_own(rules: np.ndarray, own: np.ndarray, weight: float) -> np.ndarray:
@@ -81,10 +81,10 @@ def _alike(recipe: Recipe, work: Workspace, texts: Sequence[str], score: Score) 
     )
     gold = gold_pairs(recipe, work.held_out)
     known = [scored_by_rule([(*pair, 0.0) for pair in pairs], work.held_out) for pairs in drawn]
-    scored = [replace(pairs, scores=_own(score, pairs)) for pairs in (*known, *_GOLD_TIMES * gold)]
+    common, *others = (replace(pairs, scores=_own(score, pairs)) for pairs in known)
     if recipe.pairs and (recipe.encoder or recipe.teacher_also):
-        scored[0] = _with_encoder(scored[0], joined_pairs(gold), texts, work)
-    return scored
+        common = _with_encoder(common, joined_pairs(gold), texts, work)
+    return [common, *others, *_GOLD_TIMES * [replace(pairs, scores=_own(score, pairs)) for pairs in gold]]
 
 
 def _with_encoder(

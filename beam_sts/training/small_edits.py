@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from beam_sts.dedup.facts import tables
+from beam_sts.training.facts import Pair
 from beam_sts.training.grammars import read_words
 
 _WORD = re.compile(r"\b[a-z]{2,12}\b")
@@ -25,7 +26,6 @@ _SMALL = {word for entry in read_words("facts")["swapped"] for word in _WORD.fin
 _FACTS = (_SMALL - _PLAIN).union(tables.ONES, tables.TENS, tables.MAGNITUDES, tables.MONTHS)
 _DIGIT = re.compile(r"\d")
 _Edit = Callable[[list[str]], list[str]]
-ScoredPair = tuple[str, str, float]
 GOLD_SHARE = 0.6
 """Share of the copies that are of gold sentences."""
 
@@ -70,9 +70,7 @@ def small_edits(sentences: Sequence[str], gold: int, count: int, seed: int) -> l
     return pairs
 
 
-def edited_sides(
-    pairs: Sequence[ScoredPair], sentences: Sequence[str], share: float, seed: int
-) -> list[ScoredPair]:
+def edited_sides(pairs: Sequence[Pair], sentences: Sequence[str], share: float, seed: int) -> list[Pair]:
     """Copies of pairs with a small edit of one of their texts.
 
     Args:
@@ -89,7 +87,7 @@ def edited_sides(
     """
     rng = random.Random(seed)
     edits = _edits_of_a_word(_words_of_some(sentences, rng), rng)
-    copies: list[ScoredPair] = []
+    copies: list[Pair] = []
     for *texts, score in pairs:
         if rng.random() < share:
             side = rng.randrange(2)
