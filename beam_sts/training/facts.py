@@ -85,7 +85,7 @@ def fact_pairs(
     short = [text for text in sentences if len(text) < 120]
     rules: list[Callable[[], list[Pair]]] = []
     for kind, make in makers(words, surnames).items():
-        rules += (1 + (kind == "unit")) * [_of_value(kind, make, short, targets, rng)]
+        rules += (1 + (kind in ("date", "unit"))) * [_of_value(kind, make, short, targets, rng)]
     if len(clauses) > 1:
         rules += 3 * [lambda: _of_clauses(clauses, targets, rng)]
     rules += 4 * [lambda: _of_small_words(rng.choice(sentences), targets, rng)]

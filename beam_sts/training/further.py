@@ -31,7 +31,7 @@ _EDITS, _PREFIXES = 0.47, 0.37  # shares of the kept pairs; the others are splic
 _SPLICED_CHARACTERS = 110  # most characters of a sentence that is spliced
 _GOLD_TIMES = 2
 _EDITED = 0.5  # share of the pairs with changed facts that occur again with a small edit
-_FACTS, _EDITED_FACTS, _FORMS = 0.5, 0.25, 1.0  # see ``beside_own``
+_FACTS, _EDITED_FACTS, _FORMS = 0.75, 0.375, 1.0  # see ``beside_own``
 
 
 def beside_own(rules: np.ndarray, own: np.ndarray, weight: float) -> np.ndarray:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from beam_sts.dedup.facts import tables
 from beam_sts.training.facts import Pair
@@ -33,8 +33,8 @@ GOLD_SHARE = 0.6
 def small_edits(sentences: Sequence[str], gold: int, count: int, seed: int) -> list[tuple[str, str]]:
     """Draw sentences and edit a copy of each.
 
-    A word is dropped, added, replaced or exchanged with the next one, a phrase moves to the front, or up to
-    four words are dropped.
+    A word is dropped, added, exchanged with the next one, or replaced, by any other word or by one of similar
+    spelling. Or a phrase moves to the front, or up to four words are dropped.
 
     Args:
         sentences: The sentences, the gold ones first.
@@ -50,8 +50,10 @@ def small_edits(sentences: Sequence[str], gold: int, count: int, seed: int) -> l
     """
     rng = random.Random(seed)
     words_of_others = _words_of_some(sentences, rng)
+    alike = _alike_in_spelling(words_of_others)
     edits: list[_Edit] = [
         *_edits_of_a_word(words_of_others, rng),
+        lambda words: _respelt(words, alike, rng),
         lambda words: _exchanged(words, rng),
         lambda words: _without(words, rng.randint(2, min(4, len(words) - 1)), rng),
     ]
@@ -137,6 +139,39 @@ def _added(words: list[str], others: Sequence[str], rng: random.Random) -> list[
 def _replaced(words: list[str], others: Sequence[str], rng: random.Random) -> list[str]:
     at = rng.randrange(len(words))
     return [*words[:at], rng.choice(others), *words[at + 1 :]]
+
+
+def _alike_in_spelling(words: Sequence[str]) -> dict[str, list[str]]:
+    """Words of at least four letters that occur twice or more, by what remains of them without a letter.
+
+    >>> _alike_in_spelling("witch ditch witch ditch this thin".split())["itch"]
+    ['ditch', 'witch']
+    """
+    groups: dict[str, list[str]] = {}
+    for word, times in sorted(Counter(words).items()):
+        if times > 1 and len(word) > 3:
+            for rest in _without_a_letter(word):
+                groups.setdefault(rest, []).append(word)
+    return groups
+
+
+def _without_a_letter(word: str) -> list[str]:
+    return sorted({word[:at] + word[at + 1 :] for at in range(len(word))})
+
+
+def _respelt(words: list[str], alike: Mapping[str, Sequence[str]], rng: random.Random) -> list[str]:
+    """One word is replaced by one with another letter: unlike a misspelt word it has another meaning."""
+    found = [
+        (at, other)
+        for at, word in enumerate(words)
+        for rest in _without_a_letter(word)
+        for other in alike.get(rest, ())
+        if other != word and len(word) > 3
+    ]
+    if not found:
+        return words
+    at, other = rng.choice(found)
+    return [*words[:at], other, *words[at + 1 :]]
 
 
 def _exchanged(words: list[str], rng: random.Random) -> list[str]:

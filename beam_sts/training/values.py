@@ -95,6 +95,7 @@ def _date(rng: random.Random) -> TrainingValue:
             day + timedelta(rng.choice((1, 7, 10, 30, -1, -9))),
             day.replace(day=min(28, day.day), year=day.year + rng.choice((-10, -1, 1, 9))),
             day.replace(day=day.month, month=min(12, day.day)),
+            day.replace(day=min(28, day.day), month=rng.randint(1, 12)),
         )
     )
     if other == day:

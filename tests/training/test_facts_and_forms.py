@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -33,6 +34,17 @@ def test_a_changed_value_is_another_value_and_the_other_form_is_not_it(seed):
     for kind, make in MAKERS.items():
         value = make(random.Random(seed))
         assert value.other not in (value.text, value.same), (kind, value)
+
+
+def test_each_part_of_a_date_often_changes_alone():
+    changed: Counter[tuple[bool, ...]] = Counter()
+    for seed in range(2000):
+        date = MAKERS["date"](random.Random(seed))
+        before, after = (re.findall(r"\w+", text) for text in (date.text, date.other))
+        if len(before) == 3 and before[1].isalpha():  # 5 March 1999
+            changed[tuple(one != other for one, other in zip(before, after, strict=True))] += 1
+    for part in ((True, False, False), (False, True, False), (False, False, True)):
+        assert changed[part] > 0.08 * changed.total(), changed
 
 
 @given(st.text(st.sampled_from("aB1 2-9"), min_size=1), st.integers(0, 2**32))

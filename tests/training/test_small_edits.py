@@ -51,6 +51,12 @@ def test_a_moved_phrase_takes_the_capital_and_leaves_the_full_stop():
     assert {"In a bar a man plays the guitar.", "At night the dogs are chasing a cat!"} <= copies
 
 
+def test_a_word_is_replaced_by_a_known_one_of_similar_spelling():
+    sentences = ["A witch sat in the old hall.", "The witch dug a ditch.", "They left the ditch behind."]
+    copies = {copy for _, copy in small_edits(sentences, 3, 500, seed=1)}
+    assert {"A ditch sat in the old hall.", "They left the witch behind."} <= copies
+
+
 @pytest.mark.parametrize("option", ["changed", "forms", "start_pairs"])
 def test_pairs_beside_the_scores_of_a_checkpoint_need_one(tmp_path, option):
     recipe = Recipe(stsb="{split}.parquet", **{option: 5})
