@@ -298,7 +298,11 @@ def test_records_are_blended_and_clustered_by_average_linkage(tmp_path, capsys):
     assert "--linkage average: groups the rows of one input" in error(capsys)
 
 
-FUND = "The fund lost 3 million euros last year because of bad loans to builders."
+# Long enough that the overlap passes the threshold, although the model sees the changed fact.
+FUND = (
+    "The fund lost 3 million euros last year because of bad loans to builders, and its board will report on "
+    "the causes of the loss to all of its members in the autumn."
+)
 FACTS = [FUND, FUND.replace("million", "billion"), FUND + " ", FUND.replace("bad", "the bad"), "Prices fell."]
 
 
