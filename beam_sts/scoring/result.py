@@ -68,7 +68,7 @@ class ScoreResult:
     >>> from beam_sts import PairScorer
     >>> result = PairScorer().run(["A cat sits.", "A dog."], ["A cat is sitting.", "Stocks fell."])
     >>> result.scores.round(1), result.failures
-    (array([0.9, 0. ], dtype=float32), {})
+    (array([1., 0.], dtype=float32), {})
     """
 
     scores: NDArray[np.float32]

@@ -84,7 +84,7 @@ class PairScorer:
         UserError: an argument is none of these, the model is unknown, or its checkpoint cannot be used.
 
     >>> PairScorer().score([("A cat sits.", "A cat is sitting."), ("A cat sits.", "Stocks fell.")]).round(1)
-    array([0.9, 0. ], dtype=float32)
+    array([1., 0.], dtype=float32)
     """
 
     def __init__(
