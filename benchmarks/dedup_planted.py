@@ -116,7 +116,9 @@ def edited(data: Path, work: Path) -> Iterator[dict[str, Any]]:
             copies[len(texts)] = origin, level
             texts.append(" ".join(words))
         table = pa.table({"id": range(len(texts)), "text": texts})
-        _, pairs = dedup(work / f"edited{size}", table)
+        # Scores alone: a replaced word may be a fact, which the default settings compare before.
+        alone = ("--guard", "none", "--max_lost", "none", "--score_all")
+        _, pairs = dedup(work / f"edited{size}", table, *alone)
         pairs = pairs.filter(pc.not_equal(pairs["rule"], "identical"))
         a, b = (pairs[name].to_numpy() for name in ("id_a", "id_b"))
         column = pa.array(texts, pa.large_string())
