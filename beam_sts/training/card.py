@@ -97,7 +97,7 @@ def model_card(
         "## Data",
         facts["data"],
         "The training data has no pair of STS-B dev or test, in either order, and outside STS-B's train split no "
-        "sentence of them (`beam_sts.training.leakage` checks it in every stage). Every choice was made on dev.",
+        "sentence of them (`beam_sts.training.leakage` checks it in every stage).",
         "## Limits",
         "English only. Scores follow the STS Benchmark's scale and annotators. A model of this size has little world "
         "knowledge: paraphrases without common or related words score too low, and texts that share most words "
@@ -163,11 +163,11 @@ def reliability_table(results: Mapping[str, Any]) -> str:
 
 
 def robustness_table(report: Mapping[str, Mapping[str, float]]) -> str:
-    """A table of the probes of facts and forms, of the half that no choice was made on."""
+    """A table of the probes of facts and forms, of the half for reports."""
     if not report:
         return ""
     lines = [
-        "Probes of facts and forms (`beam_sts.training.robustness`), the half that no choice was made on: share of texts of the same meaning that score above a near-copy of another meaning, mean score of the same meaning, and share of the near-copies at 0.9 or more.",
+        "Probes of facts and forms (`beam_sts.training.robustness`), the half for reports: share of texts of the same meaning that score above a near-copy of another meaning, mean score of the same meaning, and share of the near-copies at 0.9 or more.",
         "",
         "| class | triples | ranked right | same, mean | other at 0.9 or more |",
         "|---|---|---|---|---|",

@@ -160,13 +160,14 @@ def _without_a_letter(word: str) -> list[str]:
 
 
 def _respelt(words: list[str], alike: Mapping[str, Sequence[str]], rng: random.Random) -> list[str]:
-    """One word is replaced by one with another letter: unlike a misspelt word it has another meaning."""
+    """One word is replaced by one of similar spelling: unlike a misspelt word it has another meaning."""
     found = [
         (at, other)
         for at, word in enumerate(words)
+        if len(word) > 3
         for rest in _without_a_letter(word)
         for other in alike.get(rest, ())
-        if other != word and len(word) > 3
+        if other != word
     ]
     if not found:
         return words
