@@ -1,6 +1,6 @@
 """Compares a short training on mined triplets with one on random negatives, by sentence-transformers.
 
-    python -m benchmarks.train_triplets --data DIR [--model beam-sts-mini]
+    python -m benchmarks.train_triplets --data DIR
 
 ``beam-sts mine`` mines triplets of open sentences, and ``load_dataset(DIR, "triplet-hard")`` reads them. The
 second set has the same anchors and positives, and random sentences as negatives. From each a small bi-encoder
@@ -41,13 +41,13 @@ def sentences(data: Path, count: int) -> list[str]:
     return texts[:count]
 
 
-def mined_triplets(texts: list[str], folder: Path, model: str) -> Any:
+def mined_triplets(texts: list[str], folder: Path) -> Any:
     """The rows of ``triplet-hard``, as the datasets library reads them from the output of the command."""
     from datasets import load_dataset
 
     pq.write_table(pa.table({"text": texts}), folder / "texts.parquet")
     places = [f"--input={folder / 'texts.parquet'}", f"--output={folder / 'mined'}"]
-    if mine.main([*places, "--model", model, *_MINE]):
+    if mine.main([*places, *_MINE]):
         raise RuntimeError("mine failed")
     mined = str(folder / "mined")
     return load_dataset(mined, "triplet-hard", split="train", cache_dir=str(folder / "cache"))
@@ -103,7 +103,6 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="with sentences/ and stsb/")
-    parser.add_argument("--model", default="beam-sts-nano", help="scores the pairs (default: %(default)s)")
     parser.add_argument("--texts", type=int, default=40_000)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=3)
@@ -118,7 +117,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory(prefix="beam_sts-") as folder:
         texts = sentences(args.data, args.texts)
-        rows = mined_triplets(texts, Path(folder), args.model)
+        rows = mined_triplets(texts, Path(folder))
         print(json.dumps({"triplets": len(rows), "anchors": len(set(rows["anchor"]))}), flush=True)
         print(json.dumps({"untrained": shown(measured(encoder()))}), flush=True)
         for loss in LOSSES:

@@ -17,13 +17,7 @@ from beam_sts.models.checksums import write_checksums
 from beam_sts.training import vocabulary
 
 
-def export_checkpoint(
-    model: PreTrainedModel,
-    tokenizer_folder: Path,
-    folder: Path,
-    card: str,
-    dtype: torch.dtype = torch.float32,
-) -> None:
+def export_checkpoint(model: PreTrainedModel, tokenizer_folder: Path, folder: Path, card: str) -> None:
     """Write the checkpoint that this project and ``sentence_transformers.CrossEncoder`` load.
 
     Args:
@@ -31,14 +25,12 @@ def export_checkpoint(
         tokenizer_folder: Folder of tokenizer.json and tokenizer_config.json.
         folder: Folder to write; created if missing.
         card: Text of the model card.
-        dtype: Type of the weights in the file. The config asks for float32, because half precision is slow on
-            most CPUs.
     """
     folder.mkdir(parents=True, exist_ok=True)
     model.config.architectures = [type(model).__name__]
     model.config.dtype = torch.float32
     model.config.save_pretrained(folder)
-    weights = {name: tensor.detach().to(dtype).contiguous() for name, tensor in model.state_dict().items()}
+    weights = {name: tensor.detach().float().contiguous() for name, tensor in model.state_dict().items()}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     for name in vocabulary.FILES:
         shutil.copyfile(tokenizer_folder / name, folder / name)

@@ -87,7 +87,7 @@ def fact_pairs(
     for kind, make in makers(words, surnames).items():
         rules += (1 + (kind in ("date", "unit"))) * [_of_value(kind, make, short, targets, rng)]
     if len(clauses) > 1:
-        rules += 5 * [lambda: _of_clauses(clauses, targets, rng)]
+        rules += 3 * [lambda: _of_clauses(clauses, targets, rng)]
     rules += 4 * [lambda: _of_small_words(rng.choice(sentences), targets, rng)]
     rules += 4 * [lambda: _of_senses(targets, rng)]
     rules += 2 * [lambda: _of_program(targets, rng)]

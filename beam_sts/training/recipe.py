@@ -16,9 +16,7 @@ from beam_sts.training.student import StudentSize
 from beam_sts.training.table import TableSettings
 
 SIZES = {
-    "mini": StudentSize(
-        vocabulary=8192, projections=96, hidden=256, intermediate=1024, layers=4, heads=4, half=True
-    ),
+    "mini": StudentSize(vocabulary=16384, projections=96, hidden=256, intermediate=1024, layers=3, heads=4),
     "nano": StudentSize(vocabulary=8192, projections=64, hidden=128, intermediate=512),
     "pico": StudentSize(vocabulary=8000, projections=32, hidden=80, intermediate=320, rotary_dims=12),
     "tiny": StudentSize(vocabulary=400, projections=16, hidden=32, intermediate=64, rotary_dims=4),
@@ -74,7 +72,7 @@ class Recipe(Settings):
     source_limits: Mapping[str, int] = field(default_factory=dict)
     scored: tuple[str, ...] = _sources("files of scored pairs: sentence1, sentence2, score")
     start: str | None = _folder(
-        "folder of a checkpoint to train further, of this size or a part of it (default: the matching start)"
+        "folder of a checkpoint of this size to train further (default: the matching start)"
     )
     start_share: float = setting(
         0.0, "the result of pretraining is a weighted mean of weights: share of --start", share, metavar="X"

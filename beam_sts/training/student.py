@@ -41,7 +41,6 @@ class StudentSize:
         rotary_dims: Rotary dimensions of each head; 0 for a learned position table.
         segment_dims: Segment dimensions of each head; 0 for token-type embeddings.
         max_length: Limit for a pair, in tokens.
-        half: Whether the exported weights are in float16. All stages after fine-tuning have these numbers.
     """
 
     vocabulary: int
@@ -54,7 +53,6 @@ class StudentSize:
     rotary_dims: int = 16
     segment_dims: int = 4
     max_length: int = 8192
-    half: bool = False
 
     def config(self) -> BertHashConfig:
         """The checkpoint's config; it names the Sigmoid that CrossEncoder applies."""

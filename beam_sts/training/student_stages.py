@@ -24,7 +24,6 @@ from beam_sts.training.calibration import rescale, slope_and_bias
 from beam_sts.training.data import read_scored_pairs
 from beam_sts.training.fit import PROGRESS, FitSettings, TrainingPairs, fit, predict
 from beam_sts.training.further import further_pairs
-from beam_sts.training.growth import grown
 from beam_sts.training.identical import with_another_word, with_other_digits
 from beam_sts.training.label_stages import TABLE
 from beam_sts.training.leakage import check_leakage
@@ -63,10 +62,6 @@ def _fit_student(
         model = AutoModelForSequenceClassification.from_pretrained(
             start, dtype=torch.float32, use_safetensors=True
         )
-        config = SIZES[recipe.size].config()
-        if model.config.hidden_size < config.hidden_size:
-            config.vocab_size = model.config.vocab_size
-            model = grown(model, config, recipe.seed)
     on_dev = partial(_agreement, tokenizer=tokenizer, sets=dev_sets(recipe))
     model.to(work.device)
     before = {name: values.clone() for name, values in model.state_dict().items()}
@@ -162,17 +157,12 @@ def _labelled_and_made(recipe: Recipe, work: Workspace) -> list[TrainingPairs]:
 
 
 def run_calibrate(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
-    """Scale the student's logits to gold scores, if that lowers the calibration error.
-
-    The weights of a size in float16 are rounded here, so that the next stages see what is exported.
-    """
+    """Scale the student's logits to gold scores, if that lowers the calibration error."""
     _copy_stage(work.folder("finetune"), folder)
     model, tokenizer = teacher.cross_encoder(folder)
     sets = dev_sets(recipe)
     fitted = scaling(model, tokenizer, joined_pairs(gold_pairs(recipe, work.held_out)), sets["STS-B dev"])
     rescale(model, fitted["slope"], fitted["bias"])
-    if SIZES[recipe.size].half:
-        model.half().float()
     model.save_pretrained(folder)
     return {**fitted, **_agreement(model, tokenizer, sets)}
 
@@ -252,8 +242,7 @@ def run_export(recipe: Recipe, work: Workspace, folder: Path) -> dict[str, Any]:
         results,
         _results_of_seeds(recipe, work),
     )
-    dtype = torch.float16 if SIZES[recipe.size].half else torch.float32
-    card.export_checkpoint(model, work.folder("vocabulary"), folder, text, dtype)
+    card.export_checkpoint(model, work.folder("vocabulary"), folder, text)
     size = (folder / "model.safetensors").stat().st_size
     return {"parameters": parameter_count(model), "bytes": size}
 

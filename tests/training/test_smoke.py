@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
@@ -24,7 +23,6 @@ from beam_sts.models.checksums import CHECKED, CHECKSUMS, verify_checksums
 from beam_sts.models.registry import EMBEDDED
 from beam_sts.training import teacher
 from beam_sts.training.calibration import rescale
-from beam_sts.training.card import export_checkpoint
 from beam_sts.training.data import DataError, read_columns, read_scored_pairs
 from beam_sts.training.fit import FitSettings, TrainingPairs, predict
 from beam_sts.training.further import further_pairs
@@ -168,38 +166,7 @@ def test_a_training_can_start_from_a_checkpoint(smoke, tmp_path):
     assert len(added) == 3 + 3 + 2 * len(gold)
 
 
-def test_a_mini_grows_from_a_nano_and_is_exported_in_half_precision(smoke, tmp_path):
-    from sentence_transformers import CrossEncoder
-
-    shutil.copytree(smoke / "labels", tmp_path / "labels")
-    few, none = (FitSettings(epochs=epochs, batch_size=16, learning_rate=1e-5) for epochs in (0.1, 0.0))
-    start = EMBEDDED / "beam-sts-nano"
-    recipe = dataclasses.replace(
-        smoke_recipe(smoke / "data"), size="mini", start=str(start), pretrain=few, finetune=none
-    )
-    work = workspace(tmp_path, recipe)
-    work.run("calibrate")
-    folder, exported = work.folder("calibrate"), tmp_path / "mini"
-    model = teacher.cross_encoder(folder)[0]
-    assert parameter_count(model) == 4_135_169
-    assert all(torch.equal(weight, weight.half().float()) for weight in model.parameters())
-    export_checkpoint(model, work.folder("vocabulary"), exported, "A card.", torch.float16)
-    verify_checksums(exported)
-    assert (exported / "model.safetensors").stat().st_size < 8_400_000
-    with safe_open(exported / "model.safetensors", "np") as weights:
-        assert {weights.get_slice(name).get_dtype() for name in weights.keys()} == {"F16"}  # noqa: SIM118
-    pairs = [
-        ("A man plays a guitar.", "A man is playing the guitar."),
-        ("It rains.", "The price fell by 3%."),
-    ]
-    scores = PairScorer(str(exported)).score(pairs)
-    peer = CrossEncoder(str(exported), device="cpu")
-    assert {weight.dtype for weight in peer.model.parameters()} == {torch.float32}
-    np.testing.assert_allclose(scores, peer.predict(pairs), atol=1e-3)
-    np.testing.assert_allclose(scores, PairScorer(str(start)).score(pairs), atol=0.1)
-
-
-@pytest.mark.parametrize(("size", "count"), [("mini", 4_135_169), ("nano", 978_817), ("pico", 431_281)])
+@pytest.mark.parametrize(("size", "count"), [("mini", 4_131_841), ("nano", 978_817), ("pico", 431_281)])
 def test_each_size_has_its_number_of_parameters(size, count):
     config = SIZES[size].config()
     table = np.zeros((config.vocab_size, config.projections), np.float32)
